@@ -1,0 +1,9 @@
+//! dingsync mirrors a DingTalk organisation into the database of an OA system, and keeps it there.
+//!
+//! One idea carries it: **an event is a hint, the truth is in DingTalk, the mirror converges to it.**
+//! Callbacks mark objects as dirty; workers re-read each dirty object and make the mirror agree with
+//! what they read. A bootstrap, a reconcile and an operator mark objects the same way.
+
+pub mod clock;
+pub mod dingtalk;
+pub mod http;

@@ -1,0 +1,3 @@
+//! The `dingsync` program: everything of interest is in the library.
+
+fn main() {}
