@@ -7,3 +7,5 @@
 pub mod clock;
 pub mod dingtalk;
 pub mod http;
+pub mod random;
+pub mod secret;
