@@ -5,6 +5,7 @@
 //! what they read. A bootstrap, a reconcile and an operator mark objects the same way.
 
 pub mod clock;
+pub mod config;
 pub mod dingtalk;
 pub mod http;
 pub mod random;

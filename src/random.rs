@@ -46,8 +46,6 @@ impl Random {
     pub fn word(&self, length: usize) -> String {
         const ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
         let mut generator = self.lock();
-        (0..length)
-            .map(|_| char::from(ALPHABET[generator.random_range(0..ALPHABET.len())]))
-            .collect()
+        (0..length).map(|_| char::from(ALPHABET[generator.random_range(0..ALPHABET.len())])).collect()
     }
 }

@@ -23,19 +23,13 @@ impl fmt::Debug for Secret {
 impl Secret {
     /// A secret that stays as it is.
     pub fn fixed(value: impl Into<String>) -> Self {
-        Self {
-            value: Arc::new(RwLock::new(SecretString::from(value.into()))),
-            file: None,
-        }
+        Self { value: Arc::new(RwLock::new(SecretString::from(value.into()))), file: None }
     }
 
     /// A secret that is the content of a file, without the newline that editors put at its end.
     pub fn from_file(path: &Path) -> io::Result<Self> {
         let value = Arc::new(RwLock::new(read(path)?));
-        Ok(Self {
-            value,
-            file: Some(Arc::new(path.to_owned())),
-        })
+        Ok(Self { value, file: Some(Arc::new(path.to_owned())) })
     }
 
     /// Hands the secret to `use_it`, which must not keep it.

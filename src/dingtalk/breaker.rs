@@ -22,19 +22,9 @@ const PROBE_PATIENCE: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    Closed {
-        failures: u32,
-    },
-    Open {
-        class: Class,
-        until: Instant,
-        pause: Duration,
-    },
-    Probing {
-        class: Class,
-        since: Instant,
-        pause: Duration,
-    },
+    Closed { failures: u32 },
+    Open { class: Class, until: Instant, pause: Duration },
+    Probing { class: Class, since: Instant, pause: Duration },
 }
 
 /// Stops the calls of one API while they cannot succeed.
@@ -54,9 +44,7 @@ pub struct Blocked {
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self {
-            state: Mutex::new(State::Closed { failures: 0 }),
-        }
+        Self { state: Mutex::new(State::Closed { failures: 0 }) }
     }
 }
 
@@ -72,16 +60,11 @@ impl Breaker {
         match *state {
             State::Closed { .. } => Ok(()),
             State::Open { class, until, .. } if until > now => Err(Blocked { class, until }),
-            State::Probing { class, since, .. } if since + PROBE_PATIENCE > now => Err(Blocked {
-                class,
-                until: since + PROBE_PATIENCE,
-            }),
+            State::Probing { class, since, .. } if since + PROBE_PATIENCE > now => {
+                Err(Blocked { class, until: since + PROBE_PATIENCE })
+            }
             State::Open { class, pause, .. } | State::Probing { class, pause, .. } => {
-                *state = State::Probing {
-                    class,
-                    since: now,
-                    pause,
-                };
+                *state = State::Probing { class, since: now, pause };
                 Ok(())
             }
         }
@@ -93,10 +76,9 @@ impl Breaker {
         match *self.lock() {
             State::Closed { .. } => Ok(None),
             State::Open { class, until, .. } if until > now => Err(Blocked { class, until }),
-            State::Probing { class, since, .. } if since + PROBE_PATIENCE > now => Err(Blocked {
-                class,
-                until: since + PROBE_PATIENCE,
-            }),
+            State::Probing { class, since, .. } if since + PROBE_PATIENCE > now => {
+                Err(Blocked { class, until: since + PROBE_PATIENCE })
+            }
             State::Open { .. } | State::Probing { .. } => Ok(Some(1)),
         }
     }
@@ -123,28 +105,18 @@ impl Breaker {
         };
         *state = match *state {
             State::Closed { failures } if class == Class::Retry && failures + 1 < TOLERATED => {
-                State::Closed {
-                    failures: failures + 1,
-                }
+                State::Closed { failures: failures + 1 }
             }
             // A straggler that was under way when the breaker opened: it says nothing new.
-            State::Open {
-                class: earlier,
-                until,
-                pause,
-            } if earlier == class => State::Open { class, until, pause },
-            State::Closed { .. } | State::Open { .. } => State::Open {
-                class,
-                until: now + first,
-                pause: first,
-            },
+            State::Open { class: earlier, until, pause } if earlier == class => {
+                State::Open { class, until, pause }
+            }
+            State::Closed { .. } | State::Open { .. } => {
+                State::Open { class, until: now + first, pause: first }
+            }
             State::Probing { pause, .. } => {
                 let pause = (pause * 2).clamp(first, longest);
-                State::Open {
-                    class,
-                    until: now + pause,
-                    pause,
-                }
+                State::Open { class, until: now + pause, pause }
             }
         };
     }

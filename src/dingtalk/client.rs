@@ -76,14 +76,8 @@ pub enum Condition {
 
 impl Condition {
     /// Every condition, for metrics.
-    pub const ALL: [Self; 6] = [
-        Self::Ok,
-        Self::Throttled,
-        Self::Banned,
-        Self::Credentials,
-        Self::Permission,
-        Self::Unreachable,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Ok, Self::Throttled, Self::Banned, Self::Credentials, Self::Permission, Self::Unreachable];
 
     /// The word in status and metrics.
     pub fn label(self) -> &'static str {
@@ -148,50 +142,32 @@ impl Client {
         random: Random,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, TransportError> {
-        let line = || Line {
-            pacer: Pacer::new(settings.requests_per_second),
-            breaker: Breaker::default(),
-        };
+        let line = || Line { pacer: Pacer::new(settings.requests_per_second), breaker: Breaker::default() };
         let since = clock.now();
         Ok(Self {
             transport: Transport::new(settings.hosts, clock)?,
             tokens: Tokens::new(settings.app_key, settings.app_secret),
-            lines: MIRROR_READS
-                .iter()
-                .map(|endpoint| (endpoint.path, line()))
-                .collect(),
+            lines: MIRROR_READS.iter().map(|endpoint| (endpoint.path, line())).collect(),
             token_breaker: Breaker::default(),
             in_flight: Semaphore::new(settings.calls_in_flight),
             address,
             random,
             observer,
-            health: Mutex::new(Health {
-                condition: Condition::Ok,
-                since,
-                last_ok_at: None,
-            }),
+            health: Mutex::new(Health { condition: Condition::Ok, since, last_ok_at: None }),
             throttled_at: Mutex::new(None),
         })
     }
 
     fn line(&self, endpoint: Endpoint) -> &Line {
-        self.lines
-            .get(endpoint.path)
-            .expect("every endpoint that is called is listed in MIRROR_READS")
+        self.lines.get(endpoint.path).expect("every endpoint that is called is listed in MIRROR_READS")
     }
 
     /// Whether calls of `endpoint` make sense now: as many as wanted (`None`), a probe, or none before an instant.
     pub fn admits(&self, endpoint: Endpoint) -> Result<Option<usize>, Blocked> {
         if let Some(until) = self.address.banned_until() {
-            return Err(Blocked {
-                class: Class::Throttle(Throttle::Address),
-                until,
-            });
+            return Err(Blocked { class: Class::Throttle(Throttle::Address), until });
         }
-        match (
-            self.token_breaker.admits()?,
-            self.line(endpoint).breaker.admits()?,
-        ) {
+        match (self.token_breaker.admits()?, self.line(endpoint).breaker.admits()?) {
             (None, None) => Ok(None),
             _ => Ok(Some(1)),
         }
@@ -266,9 +242,7 @@ impl Client {
     }
 
     async fn token(&self) -> Result<Arc<Token>, ApiError> {
-        self.token_breaker
-            .admit()
-            .map_err(|blocked| blocked_error(TOKEN, blocked))?;
+        self.token_breaker.admit().map_err(|blocked| blocked_error(TOKEN, blocked))?;
         match self.tokens.current(&self.transport).await {
             Ok(token) => {
                 self.token_breaker.worked();
@@ -302,9 +276,7 @@ impl Client {
         let patience = Instant::now() + PATIENCE;
         let mut attempt = Attempt::default();
         loop {
-            line.breaker
-                .admit()
-                .map_err(|blocked| blocked_error(endpoint, blocked))?;
+            line.breaker.admit().map_err(|blocked| blocked_error(endpoint, blocked))?;
             let token = self.token().await?;
             line.pacer.turn(lane).await;
             self.address.turn().await;
@@ -314,11 +286,7 @@ impl Client {
             }
             let request = self.request(endpoint, &token, &parameters);
             let outcome = {
-                let _permit = self
-                    .in_flight
-                    .acquire()
-                    .await
-                    .expect("the semaphore is never closed");
+                let _permit = self.in_flight.acquire().await.expect("the semaphore is never closed");
                 self.transport.send(endpoint, payload, request).await
             };
             let result = outcome.as_ref().err().map_or("ok", |error| error.class.label());
@@ -421,11 +389,7 @@ impl Client {
                     _ => line.pacer.pause(pause),
                 }
                 self.note_throttle(pause);
-                if Instant::now() > patience {
-                    Err(error)
-                } else {
-                    Ok(())
-                }
+                if Instant::now() > patience { Err(error) } else { Ok(()) }
             }
         }
     }

@@ -26,8 +26,7 @@ struct Children(#[serde(deserialize_with = "super::lenient::objects")] Vec<Child
 impl Client {
     /// What the application may see. Metered: it counts against the organisation's month.
     pub async fn scopes(&self, lane: Lane) -> Result<Scopes, ApiError> {
-        self.call(endpoint::SCOPES, Payload::TopLevel, lane, Parameters::None)
-            .await
+        self.call(endpoint::SCOPES, Payload::TopLevel, lane, Parameters::None).await
     }
 
     /// The children of a department, one level.
@@ -37,9 +36,8 @@ impl Client {
         dept_id: i64,
     ) -> Result<Vec<ChildDepartment>, ApiError> {
         let body = Parameters::Body(json!({ "dept_id": dept_id }));
-        let Children(children) = self
-            .call(endpoint::DEPARTMENT_CHILDREN, Payload::Result, lane, body)
-            .await?;
+        let Children(children) =
+            self.call(endpoint::DEPARTMENT_CHILDREN, Payload::Result, lane, body).await?;
         Ok(children)
     }
 
@@ -65,9 +63,7 @@ impl Client {
     /// The ids of all direct members of a department, in one answer.
     pub async fn member_ids(&self, lane: Lane, dept_id: i64) -> Result<Vec<String>, ApiError> {
         let body = Parameters::Body(json!({ "dept_id": dept_id }));
-        let ids: MemberIds = self
-            .call(endpoint::MEMBER_IDS, Payload::Result, lane, body)
-            .await?;
+        let ids: MemberIds = self.call(endpoint::MEMBER_IDS, Payload::Result, lane, body).await?;
         Ok(ids.userid_list.unwrap_or_default())
     }
 
@@ -80,9 +76,7 @@ impl Client {
     /// How many people the whole organisation has, visible or not.
     pub async fn people_count(&self, lane: Lane) -> Result<Option<i64>, ApiError> {
         let body = Parameters::Body(json!({ "only_active": false }));
-        let count: PeopleCount = self
-            .call(endpoint::PEOPLE_COUNT, Payload::Result, lane, body)
-            .await?;
+        let count: PeopleCount = self.call(endpoint::PEOPLE_COUNT, Payload::Result, lane, body).await?;
         Ok(count.count)
     }
 
@@ -117,9 +111,7 @@ impl Client {
     ) -> Result<(Vec<RoleMember>, Option<i64>), ApiError> {
         let body =
             Parameters::Body(json!({ "role_id": role_id, "offset": offset, "size": ROLE_MEMBER_PAGE }));
-        let page: Page<RoleMember> = self
-            .call(endpoint::ROLE_MEMBERS, Payload::Result, lane, body)
-            .await?;
+        let page: Page<RoleMember> = self.call(endpoint::ROLE_MEMBERS, Payload::Result, lane, body).await?;
         let next = next_offset(offset, ROLE_MEMBER_PAGE, page.has_more, page.next_cursor);
         Ok((page.list, next))
     }
@@ -134,9 +126,7 @@ impl Client {
     /// Asks whether a role group exists, likewise.
     pub async fn prove_role_group(&self, lane: Lane, group_id: i64) -> Result<(), ApiError> {
         let body = Parameters::Body(json!({ "group_id": group_id }));
-        let IgnoredAny = self
-            .call(endpoint::ROLE_GROUP, Payload::TopLevel, lane, body)
-            .await?;
+        let IgnoredAny = self.call(endpoint::ROLE_GROUP, Payload::TopLevel, lane, body).await?;
         Ok(())
     }
 }

@@ -34,11 +34,7 @@ impl fmt::Display for Endpoint {
 }
 
 const fn topapi(path: &'static str, permission: &'static str) -> Endpoint {
-    Endpoint {
-        path,
-        family: Family::Topapi,
-        permission,
-    }
+    Endpoint { path, family: Family::Topapi, permission }
 }
 
 /// Names and the tree of departments; role lists.
@@ -51,29 +47,17 @@ pub const PERMISSION_PEOPLE: &str = "qyapi_get_member";
 pub const PERMISSION_BASE: &str = "qyapi_base";
 
 /// Fetches a token with a body, so that the secret is in no URL.
-pub const TOKEN: Endpoint = Endpoint {
-    path: "/v1.0/oauth2/accessToken",
-    family: Family::Token,
-    permission: PERMISSION_BASE,
-};
+pub const TOKEN: Endpoint =
+    Endpoint { path: "/v1.0/oauth2/accessToken", family: Family::Token, permission: PERMISSION_BASE };
 /// Fetches a token from the legacy host; its secret is in the URL, so it is the second choice.
-pub const TOKEN_LEGACY: Endpoint = Endpoint {
-    path: "/gettoken",
-    family: Family::Token,
-    permission: PERMISSION_BASE,
-};
+pub const TOKEN_LEGACY: Endpoint =
+    Endpoint { path: "/gettoken", family: Family::Token, permission: PERMISSION_BASE };
 /// Fetches a token for one organisation, which tells whether a corp id is the application's.
-pub const TOKEN_OF_CORP: Endpoint = Endpoint {
-    path: "/v1.0/oauth2/{corpId}/token",
-    family: Family::Token,
-    permission: PERMISSION_BASE,
-};
+pub const TOKEN_OF_CORP: Endpoint =
+    Endpoint { path: "/v1.0/oauth2/{corpId}/token", family: Family::Token, permission: PERMISSION_BASE };
 /// The departments and people that the application may see. Metered.
-pub const SCOPES: Endpoint = Endpoint {
-    path: "/auth/scopes",
-    family: Family::Classic,
-    permission: PERMISSION_BASE,
-};
+pub const SCOPES: Endpoint =
+    Endpoint { path: "/auth/scopes", family: Family::Classic, permission: PERMISSION_BASE };
 /// Children of a department, one level.
 pub const DEPARTMENT_CHILDREN: Endpoint = topapi("/topapi/v2/department/listsub", PERMISSION_DEPARTMENTS);
 /// A department, whole.

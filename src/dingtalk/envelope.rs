@@ -105,9 +105,7 @@ fn numbered(endpoint: Endpoint, errcode: i64, head: &Head, now: Timestamp) -> Ap
 /// Bodies without the structured field were seen: `ding talk error[subcode=40014,submsg=…]`.
 fn subcode_in(errmsg: &str) -> Option<i64> {
     let (_, rest) = errmsg.split_once("subcode=")?;
-    let digits = rest
-        .find(|character: char| !character.is_ascii_digit())
-        .unwrap_or(rest.len());
+    let digits = rest.find(|character: char| !character.is_ascii_digit()).unwrap_or(rest.len());
     rest[..digits].parse().ok()
 }
 
@@ -117,9 +115,7 @@ fn unreadable(endpoint: Endpoint, status: StatusCode, body: &[u8]) -> ApiError {
     if status.is_server_error() {
         return ApiError::transport(endpoint, "a gateway's error page");
     }
-    let start = String::from_utf8_lossy(&body[..body.len().min(512)])
-        .trim_start()
-        .to_ascii_lowercase();
+    let start = String::from_utf8_lossy(&body[..body.len().min(512)]).trim_start().to_ascii_lowercase();
     if start.starts_with('<') {
         return ApiError {
             transport: Some("an HTML page in place of an answer"),

@@ -141,46 +141,25 @@ pub struct ApiError {
 
 impl ApiError {
     pub(super) fn new(endpoint: Endpoint, class: Class) -> Self {
-        Self {
-            endpoint,
-            class,
-            refusal: None,
-            retry_after: None,
-            transport: None,
-        }
+        Self { endpoint, class, refusal: None, retry_after: None, transport: None }
     }
 
     pub(super) fn refused(endpoint: Endpoint, class: Class, code: Code, text: &str) -> Self {
-        let refusal = Refusal {
-            code,
-            required_scopes: required_scopes(text),
-            text: text.to_owned(),
-        };
-        Self {
-            refusal: Some(Box::new(refusal)),
-            ..Self::new(endpoint, class)
-        }
+        let refusal = Refusal { code, required_scopes: required_scopes(text), text: text.to_owned() };
+        Self { refusal: Some(Box::new(refusal)), ..Self::new(endpoint, class) }
     }
 
     pub(super) fn transport(endpoint: Endpoint, what: &'static str) -> Self {
-        Self {
-            transport: Some(what),
-            ..Self::new(endpoint, Class::Retry)
-        }
+        Self { transport: Some(what), ..Self::new(endpoint, Class::Retry) }
     }
 
     pub(super) fn unexpected(endpoint: Endpoint, what: &'static str) -> Self {
-        Self {
-            transport: Some(what),
-            ..Self::new(endpoint, Class::Unexpected)
-        }
+        Self { transport: Some(what), ..Self::new(endpoint, Class::Unexpected) }
     }
 
     fn meaning(&self) -> String {
         let refusal = self.refusal.as_deref();
-        let code = refusal
-            .map(|refusal| format!(" (code {})", refusal.code))
-            .unwrap_or_default();
+        let code = refusal.map(|refusal| format!(" (code {})", refusal.code)).unwrap_or_default();
         let what = match self.class {
             Class::Retry => match self.transport {
                 Some(what) => return format!("did not answer: {what}"),
@@ -298,12 +277,7 @@ pub(super) fn platform_pause(text: &str, now: Timestamp) -> Option<Duration> {
     let before_end = text.rfind("结束").and_then(|end| text.get(..end))?;
     let start = before_end.rfind("将在").map(|at| at + "将在".len())?;
     let local: DateTime = before_end.get(start..)?.trim().parse().ok()?;
-    let end = local
-        .to_zoned(TimeZone::get("Asia/Shanghai").ok()?)
-        .ok()?
-        .timestamp();
-    let wait = end
-        .duration_since(now)
-        .clamp(SignedDuration::from_millis(500), SignedDuration::from_secs(60));
+    let end = local.to_zoned(TimeZone::get("Asia/Shanghai").ok()?).ok()?.timestamp();
+    let wait = end.duration_since(now).clamp(SignedDuration::from_millis(500), SignedDuration::from_secs(60));
     Duration::try_from(wait).ok()
 }

@@ -73,11 +73,8 @@ impl Event {
         let object: Map<String, Value> =
             lenient::from_slice(message.as_bytes()).map_err(|_| EventError::NotAnObject)?;
         let fields = Fields::of(&object);
-        let mut event_type = header
-            .event_type
-            .clone()
-            .or_else(|| fields.text(&["eventtype"]))
-            .unwrap_or_default();
+        let mut event_type =
+            header.event_type.clone().or_else(|| fields.text(&["eventtype"])).unwrap_or_default();
         truncate(&mut event_type, LONGEST_EVENT_TYPE);
         let event_id = header
             .event_id
@@ -112,10 +109,7 @@ impl Event {
 
     /// One of the messages by which DingTalk checks a URL: answered, never stored (`events.md §2.2`).
     pub fn is_handshake(&self) -> bool {
-        matches!(
-            self.event_type.as_str(),
-            "check_url" | "check_create_suite_url" | "check_update_suite_url"
-        )
+        matches!(self.event_type.as_str(), "check_url" | "check_create_suite_url" | "check_update_suite_url")
     }
 }
 
@@ -124,21 +118,11 @@ struct Fields<'message>(Vec<(String, &'message Value)>);
 
 impl<'message> Fields<'message> {
     fn of(object: &'message Map<String, Value>) -> Self {
-        Self(
-            object
-                .iter()
-                .map(|(key, value)| (key.to_ascii_lowercase(), value))
-                .collect(),
-        )
+        Self(object.iter().map(|(key, value)| (key.to_ascii_lowercase(), value)).collect())
     }
 
     fn get(&self, names: &[&str]) -> impl Iterator<Item = &'message Value> {
-        names.iter().filter_map(|name| {
-            self.0
-                .iter()
-                .find(|(key, _)| key == name)
-                .map(|(_, value)| *value)
-        })
+        names.iter().filter_map(|name| self.0.iter().find(|(key, _)| key == name).map(|(_, value)| *value))
     }
 
     fn text(&self, names: &[&str]) -> Option<String> {
@@ -170,10 +154,7 @@ impl<'message> Fields<'message> {
     }
 
     fn integers(&self, names: &[&str]) -> Vec<i64> {
-        self.texts(names)
-            .iter()
-            .filter_map(|id| id.trim().parse().ok())
-            .collect()
+        self.texts(names).iter().filter_map(|id| id.trim().parse().ok()).collect()
     }
 }
 

@@ -251,12 +251,7 @@ pub struct PeopleCount {
 #[derive(Debug, Clone, Deserialize)]
 pub struct RoleGroup {
     /// Exceeds 2^31.
-    #[serde(
-        default,
-        rename = "groupId",
-        alias = "group_id",
-        deserialize_with = "lenient::integer"
-    )]
+    #[serde(default, rename = "groupId", alias = "group_id", deserialize_with = "lenient::integer")]
     pub group_id: Option<i64>,
     /// Its name.
     #[serde(default, alias = "group_name", deserialize_with = "lenient::text")]
@@ -270,20 +265,10 @@ pub struct RoleGroup {
 #[derive(Debug, Clone, Deserialize)]
 pub struct Role {
     /// Exceeds 2^31.
-    #[serde(
-        default,
-        alias = "role_id",
-        alias = "roleId",
-        deserialize_with = "lenient::integer"
-    )]
+    #[serde(default, alias = "role_id", alias = "roleId", deserialize_with = "lenient::integer")]
     pub id: Option<i64>,
     /// Its name.
-    #[serde(
-        default,
-        alias = "role_name",
-        alias = "roleName",
-        deserialize_with = "lenient::text"
-    )]
+    #[serde(default, alias = "role_name", alias = "roleName", deserialize_with = "lenient::text")]
     pub name: Option<String>,
 }
 

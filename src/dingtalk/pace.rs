@@ -63,11 +63,7 @@ impl Drop for Waiting<'_> {
 impl Pacer {
     /// A pacer for `calls_per_second`; 0 is no bound of our own.
     pub fn new(calls_per_second: f64) -> Self {
-        let bound = if calls_per_second > 0.0 {
-            calls_per_second
-        } else {
-            f64::INFINITY
-        };
+        let bound = if calls_per_second > 0.0 { calls_per_second } else { f64::INFINITY };
         let now = Instant::now();
         Self {
             state: Mutex::new(State {
@@ -161,9 +157,7 @@ impl State {
             return;
         }
         self.raised_at = now;
-        let near = self
-            .refused_at
-            .is_some_and(|refused_at| NEAR.contains(&(self.rate / refused_at)));
+        let near = self.refused_at.is_some_and(|refused_at| NEAR.contains(&(self.rate / refused_at)));
         let factor = if near { RISE_NEAR } else { RISE_FAR };
         self.rate = (self.rate * (1.0 + factor * calm.as_secs_f64().min(5.0))).min(self.bound);
     }
@@ -202,15 +196,8 @@ pub struct AddressAllowance {
 impl AddressAllowance {
     /// At most `calls` in any 20 seconds; 0 is no bound of our own.
     pub fn new(calls: u32) -> Self {
-        let state = AddressState {
-            whole_at: Instant::now(),
-            banned_until: None,
-            ban: FIRST_BAN,
-        };
-        Self {
-            calls,
-            state: Mutex::new(state),
-        }
+        let state = AddressState { whole_at: Instant::now(), banned_until: None, ban: FIRST_BAN };
+        Self { calls, state: Mutex::new(state) }
     }
 
     fn lock(&self) -> MutexGuard<'_, AddressState> {

@@ -72,11 +72,7 @@ struct Granted {
 
 impl Tokens {
     pub(super) fn new(app_key: String, app_secret: Secret) -> Self {
-        Self {
-            app_key,
-            app_secret,
-            state: Mutex::default(),
-        }
+        Self { app_key, app_secret, state: Mutex::default() }
     }
 
     /// The current token; the first caller that finds none, or one that ends soon, fetches it while the others wait.
@@ -106,28 +102,13 @@ impl Tokens {
     /// although they are fresh: then fetching another one is no remedy.
     pub(super) async fn refused(&self, token: &Arc<Token>, refusal: ApiError) -> Result<(), ApiError> {
         let mut state = self.state.lock().await;
-        if !state
-            .current
-            .as_ref()
-            .is_some_and(|current| Arc::ptr_eq(current, token))
-        {
+        if !state.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, token)) {
             return Ok(());
         }
         state.current = None;
-        state.refused_fresh = if token.worked() {
-            0
-        } else {
-            state.refused_fresh + 1
-        };
+        state.refused_fresh = if token.worked() { 0 } else { state.refused_fresh + 1 };
         // The first one may have died between its fetch and its use.
-        if state.refused_fresh < 2 {
-            Ok(())
-        } else {
-            Err(ApiError {
-                class: Class::Credentials,
-                ..refusal
-            })
-        }
+        if state.refused_fresh < 2 { Ok(()) } else { Err(ApiError { class: Class::Credentials, ..refusal }) }
     }
 
     /// Forgets the token, so that the next one carries permissions that were granted meanwhile.
@@ -138,19 +119,10 @@ impl Tokens {
     async fn fetch(&self, transport: &Transport) -> Result<Token, ApiError> {
         let granted = match self.fetch_from(transport, TOKEN).await {
             // Some networks let only the legacy host through, and some test doubles know only its call.
-            Err(error)
-                if matches!(
-                    error.class,
-                    Class::Retry | Class::UnknownMethod | Class::Unexpected
-                ) =>
-            {
-                self.fetch_from(transport, TOKEN_LEGACY).await.map_err(|second| {
-                    if second.class == Class::UnknownMethod {
-                        error
-                    } else {
-                        second
-                    }
-                })
+            Err(error) if matches!(error.class, Class::Retry | Class::UnknownMethod | Class::Unexpected) => {
+                self.fetch_from(transport, TOKEN_LEGACY)
+                    .await
+                    .map_err(|second| if second.class == Class::UnknownMethod { error } else { second })
             }
             other => other,
         }?;
@@ -172,14 +144,11 @@ impl Tokens {
     }
 
     async fn fetch_from(&self, transport: &Transport, endpoint: Endpoint) -> Result<Granted, ApiError> {
-        let secret = self
-            .app_secret
-            .with(|secret| SecretString::from(secret.to_owned()));
+        let secret = self.app_secret.with(|secret| SecretString::from(secret.to_owned()));
         let request = match endpoint {
-            TOKEN_LEGACY => transport.get(endpoint).query(&[
-                ("appkey", self.app_key.as_str()),
-                ("appsecret", secret.expose_secret()),
-            ]),
+            TOKEN_LEGACY => transport
+                .get(endpoint)
+                .query(&[("appkey", self.app_key.as_str()), ("appsecret", secret.expose_secret())]),
             _ => transport
                 .post(endpoint)
                 .json(&json!({ "appKey": self.app_key, "appSecret": secret.expose_secret() })),
@@ -189,9 +158,7 @@ impl Tokens {
 
     /// Fetches a token for one organisation, to see whether it is the application's.
     pub(super) async fn prove_corp(&self, transport: &Transport, corp_id: &str) -> Result<(), ApiError> {
-        let secret = self
-            .app_secret
-            .with(|secret| SecretString::from(secret.to_owned()));
+        let secret = self.app_secret.with(|secret| SecretString::from(secret.to_owned()));
         let request = transport.post_to_corp(corp_id).json(&json!({
             "client_id": self.app_key,
             "client_secret": secret.expose_secret(),
@@ -200,10 +167,7 @@ impl Tokens {
         let granted: Granted = transport.send(TOKEN_OF_CORP, Payload::TopLevel, request).await?;
         match granted.access_token {
             Some(_) => Ok(()),
-            None => Err(ApiError::unexpected(
-                TOKEN_OF_CORP,
-                "there is no access token in it",
-            )),
+            None => Err(ApiError::unexpected(TOKEN_OF_CORP, "there is no access token in it")),
         }
     }
 }

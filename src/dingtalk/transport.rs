@@ -65,11 +65,7 @@ impl Transport {
         if is_loopback(&hosts.oapi) && is_loopback(&hosts.api) {
             builder = builder.no_proxy();
         }
-        Ok(Self {
-            http: builder.build().map_err(TransportError)?,
-            hosts,
-            clock,
-        })
+        Ok(Self { http: builder.build().map_err(TransportError)?, hosts, clock })
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -96,9 +92,7 @@ impl Transport {
     pub(super) fn post_to_corp(&self, corp_id: &str) -> RequestBuilder {
         let mut url = self.hosts.api.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments
-                .pop_if_empty()
-                .extend(["v1.0", "oauth2", corp_id, "token"]);
+            segments.pop_if_empty().extend(["v1.0", "oauth2", corp_id, "token"]);
         }
         self.http.post(url)
     }
@@ -124,22 +118,14 @@ impl Transport {
         let body = read_body(endpoint, response).await?;
         if status == StatusCode::TOO_MANY_REQUESTS && retry_after.is_some() {
             let throttled = ApiError::new(endpoint, Class::Throttle(Throttle::Application));
-            return Err(ApiError {
-                retry_after,
-                ..throttled
-            });
+            return Err(ApiError { retry_after, ..throttled });
         }
         Ok((status, body))
     }
 
     /// The difference between the server's clock and ours, from the `Date` header of any answer of the legacy host.
     pub(super) async fn server_time(&self) -> Option<Timestamp> {
-        let response = self
-            .http
-            .get(at(&self.hosts.oapi, "/gettoken"))
-            .send()
-            .await
-            .ok()?;
+        let response = self.http.get(at(&self.hosts.oapi, "/gettoken")).send().await.ok()?;
         let date = response.headers().get(reqwest::header::DATE)?.to_str().ok()?;
         Some(jiff::fmt::rfc2822::parse(date).ok()?.timestamp())
     }
@@ -153,23 +139,13 @@ fn at(base: &Url, path: &str) -> Url {
 }
 
 fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = response
-        .headers()
-        .get(reqwest::header::RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()?;
+    let seconds = response.headers().get(reqwest::header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds).min(Duration::from_mins(1)))
 }
 
 async fn read_body(endpoint: Endpoint, mut response: Response) -> Result<Vec<u8>, ApiError> {
     let mut body = Vec::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| describe(endpoint, &error))?
-    {
+    while let Some(chunk) = response.chunk().await.map_err(|error| describe(endpoint, &error))? {
         if body.len() + chunk.len() > LARGEST_ANSWER {
             return Err(ApiError::unexpected(endpoint, "it is larger than 32 MiB"));
         }
