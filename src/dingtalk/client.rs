@@ -17,10 +17,11 @@ use super::breaker::{Blocked, Breaker};
 use super::endpoint::{Endpoint, Family, MIRROR_READS, TOKEN};
 use super::envelope::Payload;
 use super::error::{ApiError, Class, Denied, Throttle};
-use super::pace::{AddressAllowance, Lane, Pacer};
+use super::pace::{AddressAllowance, Pacer};
 use super::token::{Token, Tokens};
 use super::transport::{Hosts, Transport, TransportError};
 use crate::clock::SharedClock;
+use crate::lane::Lane;
 use crate::random::Random;
 use crate::secret::Secret;
 

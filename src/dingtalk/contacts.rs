@@ -11,7 +11,7 @@ use super::error::ApiError;
 use super::model::{
     ChildDepartment, Department, MemberIds, Page, PeopleCount, Person, RoleGroup, RoleMember, Scopes,
 };
-use super::pace::Lane;
+use crate::lane::Lane;
 
 /// The largest pages that DingTalk gives.
 const MEMBER_PAGE: u32 = 100;

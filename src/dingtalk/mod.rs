@@ -19,5 +19,4 @@ mod transport;
 
 pub use client::Client;
 pub use error::{ApiError, Class};
-pub use pace::Lane;
 pub use transport::{Hosts, TransportError, is_loopback};

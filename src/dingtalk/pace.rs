@@ -9,14 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// Which work a call is made for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Lane {
-    /// Events and people's requests.
-    Live,
-    /// Details behind a bootstrap, re-reads, comparisons.
-    Background,
-}
+use crate::lane::Lane;
 
 /// Calls are spaced by a little more than the rate asks for: evenly spaced calls that the network bunches up would
 /// otherwise put one too many into DingTalk's second.
