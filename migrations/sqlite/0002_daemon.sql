@@ -6,7 +6,10 @@ CREATE TABLE dingsync_corp (
     change_seq           INTEGER NOT NULL DEFAULT 0,
     bootstrap_run        INTEGER NOT NULL DEFAULT 0,
     bootstrap_started_at INTEGER,
-    bootstrap_error      TEXT
+    bootstrap_error      TEXT,
+    -- Calls that count against the organisation's month (Shanghai's, such as 2026-11).
+    metered_month        TEXT,
+    metered_calls        INTEGER NOT NULL DEFAULT 0
 );
 
 -- Deletions within the guard's window.

@@ -168,7 +168,12 @@ impl Client {
         if let Some(until) = self.address.banned_until() {
             return Err(Blocked { class: Class::Throttle(Throttle::Address), until });
         }
-        match (self.token_breaker.admits()?, self.line(endpoint).breaker.admits()?) {
+        let line = match self.line(endpoint).breaker.admits() {
+            // Whoever asks for an unknown method is told so at once, and goes on without it.
+            Err(blocked) if blocked.class == Class::UnknownMethod => None,
+            line => line?,
+        };
+        match (self.token_breaker.admits()?, line) {
             (None, None) => Ok(None),
             _ => Ok(Some(1)),
         }

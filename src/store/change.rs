@@ -48,6 +48,9 @@ pub enum Action {
 }
 
 impl Action {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Insert, Self::Update, Self::Delete, Self::Restore];
+
     /// The word in `ding_change.action`.
     pub fn label(self) -> &'static str {
         match self {
@@ -247,7 +250,11 @@ pub(super) fn json_array(objects: impl Iterator<Item = JsonObject>) -> String {
     format!("[{}]", objects.join(","))
 }
 
-/// A JSON array of numbers, large ones as strings.
+/// A JSON array of ids, large ones as strings.
+pub fn json_ids(ids: &[i64]) -> String {
+    json_numbers(ids.iter().copied())
+}
+
 pub(super) fn json_numbers(numbers: impl Iterator<Item = i64>) -> String {
     let mut json = String::from("[");
     for number in numbers {

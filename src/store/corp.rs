@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 
 use super::error::StoreError;
+use super::ledger::Counts;
+use super::run::Run;
 use super::sql::{Conn, args};
 
 /// How far the first pull is.
@@ -58,7 +60,37 @@ pub struct CorpRecord {
     pub last_event_at: Option<Timestamp>,
 }
 
+/// An organisation and its queue, at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// What is known of it; `None` before it is registered.
+    pub corp: Option<CorpRecord>,
+    /// What the queue holds.
+    pub counts: Counts,
+    /// Current people and departments.
+    pub populations: (i64, i64),
+    /// The run that is queued or under way.
+    pub run: Option<Run>,
+}
+
 impl Conn {
+    /// Looks at everything at once: nothing changes between one number and the next.
+    pub async fn snapshot(&mut self, corp_id: &str) -> Result<Snapshot, StoreError> {
+        self.execute("BEGIN", &[]).await?;
+        let snapshot = self.look(corp_id).await;
+        self.execute("ROLLBACK", &[]).await?;
+        snapshot
+    }
+
+    async fn look(&mut self, corp_id: &str) -> Result<Snapshot, StoreError> {
+        Ok(Snapshot {
+            corp: self.corp(corp_id).await?,
+            counts: self.counts(corp_id).await?,
+            populations: self.populations(corp_id).await?,
+            run: self.next_run(corp_id).await?,
+        })
+    }
+
     /// Makes an organisation known, under the name that the configuration gives it.
     pub async fn register_corp(
         &mut self,
@@ -148,6 +180,27 @@ impl Conn {
         let sql = "UPDATE ding_corp SET last_reconcile_at = ?, updated_at = ? WHERE corp_id = ?";
         self.execute(sql, args![now, now, corp_id]).await?;
         Ok(())
+    }
+
+    /// Writes without changing anything, to find out whether writing is possible.
+    pub async fn probe_write(&mut self) -> Result<(), StoreError> {
+        self.execute("UPDATE dingsync_corp SET change_seq = change_seq", &[]).await?;
+        Ok(())
+    }
+
+    /// Counts a call that DingTalk meters by the month.
+    pub async fn note_metered_call(&mut self, corp_id: &str, month: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE dingsync_corp SET \
+                   metered_calls = CASE WHEN metered_month = ? THEN metered_calls + 1 ELSE 1 END, \
+                   metered_month = ? WHERE corp_id = ?";
+        self.execute(sql, args![month, month, corp_id]).await?;
+        Ok(())
+    }
+
+    /// How many calls of `month` count against the organisation's quota.
+    pub async fn metered_calls(&mut self, corp_id: &str, month: &str) -> Result<i64, StoreError> {
+        let sql = "SELECT metered_calls FROM dingsync_corp WHERE corp_id = ? AND metered_month = ?";
+        self.number(sql, args![corp_id, month]).await
     }
 
     /// How many current people and departments the mirror holds.

@@ -502,19 +502,33 @@ impl Conn {
         self.execute(sql, args![now.as_millisecond()]).await
     }
 
-    /// The earliest moment at which something of the given lane and kind is ready.
-    pub async fn next_ready(
-        &mut self,
-        corp_id: &str,
-        lane: Lane,
-        kind: Kind,
-    ) -> Result<Option<Timestamp>, StoreError> {
-        let sql = "SELECT min(ready_at) FROM dingsync_object \
-                   WHERE corp_id = ? AND lane = ? AND kind = ? AND ready_at IS NOT NULL";
-        match self.row(sql, args![corp_id, lane_number(lane), kind.label()]).await? {
-            Some(row) => row.millisecond(0),
-            None => Ok(None),
+    /// For each lane and kind, the earliest moment at which something is ready; live work first, then in the order of
+    /// [`Kind::ALL`].
+    pub async fn next_ready(&mut self, corp_id: &str) -> Result<Vec<(Lane, Kind, Timestamp)>, StoreError> {
+        let mut parts = Vec::new();
+        let mut args = Vec::new();
+        for lane in Lane::ALL {
+            for kind in Kind::ALL {
+                parts.push(
+                    "SELECT * FROM (SELECT lane, kind, ready_at FROM dingsync_object \
+                     WHERE corp_id = ? AND lane = ? AND kind = ? AND ready_at IS NOT NULL \
+                     ORDER BY ready_at LIMIT 1)",
+                );
+                args.extend_from_slice(args![corp_id, lane_number(lane), kind.label()]);
+            }
         }
+        let rows = self.rows(parts.join(" UNION ALL "), &args).await?;
+        let mut ready = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let kind = row.text(1)?.as_deref().and_then(Kind::of_label);
+            ready.extend(kind.zip(row.millisecond(2)?).map(|(kind, at)| (kind, at, row.integer(0))));
+        }
+        let mut ready: Vec<(Lane, Kind, Timestamp)> = ready
+            .into_iter()
+            .map(|(kind, at, lane)| Ok((lane_of(lane?), kind, at)))
+            .collect::<Result<_, StoreError>>()?;
+        ready.sort_unstable();
+        Ok(ready)
     }
 
     /// What the queue holds at this moment.
@@ -556,6 +570,21 @@ impl Conn {
             }
         }
         Ok(counts)
+    }
+
+    /// How many objects are parked, by the first word of the reason.
+    pub async fn parked_reasons(&mut self, corp_id: &str) -> Result<Vec<(String, i64)>, StoreError> {
+        let sql = "SELECT parked_reason FROM dingsync_object WHERE corp_id = ? AND parked_reason IS NOT NULL";
+        let mut reasons: Vec<(String, i64)> = Vec::new();
+        for row in self.rows(sql, args![corp_id]).await? {
+            let text = row.text(0)?.unwrap_or_default();
+            let word = text.split(':').next().unwrap_or_default().to_owned();
+            match reasons.iter_mut().find(|(known, _)| *known == word) {
+                Some((_, count)) => *count += 1,
+                None => reasons.push((word, 1)),
+            }
+        }
+        Ok(reasons)
     }
 
     /// How many objects of a run, of the given kinds, still have to be read, and how many of them are parked.

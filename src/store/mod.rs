@@ -23,8 +23,8 @@ use futures_util::future::BoxFuture;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use tokio::sync::oneshot;
 
-pub use self::change::{Action, Cause, Entity, Logged, Provenance};
-pub use self::corp::{BootstrapState, CorpRecord};
+pub use self::change::{Action, Cause, Entity, Logged, Provenance, json_ids};
+pub use self::corp::{BootstrapState, CorpRecord, Snapshot};
 pub use self::error::{Outage, StoreError};
 pub use self::inbox::{Arrival, Incoming};
 pub use self::ledger::{
@@ -36,7 +36,7 @@ pub use self::mirror::{
     Department, Difference, Employee, Fate, Json, ListedOutcome, ListedPerson, Membership, Person, Role,
     RoleGroup, RoleMembership, RoleScope, Stamp, Stored,
 };
-pub use self::run::{Run, RunItem, RunKind, RunState};
+pub use self::run::{Disagreement, Run, RunItem, RunKind, RunState};
 pub use self::sql::{Conn, rfc3339};
 pub use self::sqlite::ExclusiveUse;
 use self::sqlite::{Job, Settle, Writer};

@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::change::Entity;
+use super::change::{Entity, JsonObject, json_array};
 use super::error::StoreError;
+use super::mirror::Difference;
 use super::sql::{Conn, Row, Value, args, placeholders, row_batches};
 
 /// What a run does.
@@ -92,6 +93,33 @@ pub struct Run {
     pub error: Option<String>,
 }
 
+/// How DingTalk and the mirror differ in one object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Disagreement {
+    /// DingTalk has it, the mirror has not.
+    Created,
+    /// Both have it, with other values.
+    Changed,
+    /// The mirror has it, DingTalk has not.
+    Gone,
+    /// As [`Self::Gone`], but the deletion guard holds the row.
+    Held,
+}
+
+impl Disagreement {
+    const ALL: [Self; 4] = [Self::Created, Self::Changed, Self::Gone, Self::Held];
+
+    /// The word in `dingsync_run_item.difference`.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Changed => "changed",
+            Self::Gone => "gone",
+            Self::Held => "held",
+        }
+    }
+}
+
 /// One thing that a run found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunItem {
@@ -99,10 +127,29 @@ pub struct RunItem {
     pub entity: Entity,
     /// Its id.
     pub entity_id: String,
-    /// `created`, `changed`, `gone`, `hidden`.
-    pub difference: String,
+    /// How the two differ.
+    pub disagreement: Disagreement,
     /// `[{"field":…,"stored":…,"actual":…}]`
     pub fields: String,
+}
+
+impl RunItem {
+    /// What was found, with the fields that differ.
+    pub fn new(
+        entity: Entity,
+        entity_id: impl Into<String>,
+        disagreement: Disagreement,
+        fields: &[Difference],
+    ) -> Self {
+        let fields = json_array(fields.iter().map(|field| {
+            let mut object = JsonObject::default();
+            object.field("field", &field.field.into());
+            object.raw("stored", &field.stored);
+            object.raw("actual", &field.actual);
+            object
+        }));
+        Self { entity, entity_id: entity_id.into(), disagreement, fields }
+    }
 }
 
 const COLUMNS: &str =
@@ -188,8 +235,14 @@ impl Conn {
             let args: Vec<Value> = batch
                 .iter()
                 .flat_map(|item| {
-                    args![run_id, item.entity.label(), &item.entity_id, &item.difference, &item.fields]
-                        .to_vec()
+                    args![
+                        run_id,
+                        item.entity.label(),
+                        &item.entity_id,
+                        item.disagreement.label(),
+                        &item.fields
+                    ]
+                    .to_vec()
                 })
                 .collect();
             self.execute(sql, &args).await?;
@@ -214,10 +267,15 @@ impl Conn {
                     .into_iter()
                     .find(|entity| entity.label() == label)
                     .ok_or_else(|| StoreError::Schema(format!("a run names an unknown entity, {label}")))?;
+                let label = row.text(3)?.unwrap_or_default();
+                let disagreement = Disagreement::ALL
+                    .into_iter()
+                    .find(|known| known.label() == label)
+                    .ok_or_else(|| StoreError::Schema(format!("a run holds an unknown finding, {label}")))?;
                 let item = RunItem {
                     entity,
                     entity_id: row.text(2)?.unwrap_or_default(),
-                    difference: row.text(3)?.unwrap_or_default(),
+                    disagreement,
                     fields: row.text(4)?.unwrap_or_default(),
                 };
                 Ok((row.integer(0)?.unwrap_or_default(), item))

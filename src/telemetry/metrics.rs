@@ -15,9 +15,11 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::dingtalk::Class;
 use crate::dingtalk::client::{Condition, Observer};
+use crate::dingtalk::endpoint::MIRROR_READS;
 use crate::lane::Lane;
-use crate::store::{BootstrapState, Counts, Logged};
+use crate::store::{Action, BootstrapState, Cause, Counts, Entity, Logged};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CorpLabel {
@@ -93,6 +95,7 @@ pub struct Metrics {
     departments: Family<CorpLabel, Gauge<i64, AtomicI64>>,
     last_reconcile: Family<CorpLabel, Seconds>,
     held: Family<CorpLabel, Gauge<i64, AtomicI64>>,
+    metered: Family<CorpLabel, Gauge<i64, AtomicI64>>,
     hidden: Family<CorpLabel, Gauge<i64, AtomicI64>>,
     up: Family<StateLabels, Gauge<i64, AtomicI64>>,
 }
@@ -115,6 +118,10 @@ impl Metrics {
         let mut registry = Registry::with_prefix("dingsync");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The program's version", build);
+
+        let leader: Gauge<i64, AtomicI64> = Gauge::default();
+        registry.register("leader", "1 while this process does what only one may do", leader.clone());
+        leader.set(1);
 
         macro_rules! family {
             ($name:literal, $help:literal) => {{
@@ -160,6 +167,10 @@ impl Metrics {
                 "last_reconcile_timestamp_seconds",
                 "When everything was last compared, 0 for never"
             ),
+            metered: family!(
+                "metered_calls_month",
+                "Calls of this month that count against the organisation's quota"
+            ),
             held: family!("held_deletions", "Deletions that wait for an approval"),
             hidden: family!("hidden_objects", "Objects outside of the application's contact scope"),
             up: family!("dingtalk_up", "1 for the condition that DingTalk is in"),
@@ -167,11 +178,38 @@ impl Metrics {
         }
     }
 
+    /// Shows an organisation's counters from the start, at 0: an alert cannot tell a missing one from a quiet one.
+    pub fn introduce(&self, corp: &str, callback_results: &[&'static str]) {
+        let label = CorpLabel { corp: corp.to_owned() };
+        drop(self.ack.get_or_create(&label));
+        drop(self.event_to_row.get_or_create(&label));
+        drop(self.throttled.get_or_create(&label));
+        for &result in callback_results {
+            drop(self.callbacks.get_or_create(&ResultLabels { corp: corp.to_owned(), result }));
+        }
+        for endpoint in MIRROR_READS {
+            let labels = CallLabels { corp: corp.to_owned(), path: endpoint.path, result: "ok" };
+            drop(self.calls.get_or_create(&labels));
+        }
+        for entity in Entity::ALL.map(Entity::label) {
+            drop(self.unannounced.get_or_create(&EntityLabels { corp: corp.to_owned(), entity }));
+            for action in Action::ALL.map(Action::label) {
+                let cause = Cause::Event.label();
+                drop(self.changes.get_or_create(&ChangeLabels {
+                    corp: corp.to_owned(),
+                    entity,
+                    action,
+                    cause,
+                }));
+            }
+        }
+    }
+
     /// The Prometheus text format.
     pub fn encode(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         text::encode(&mut text, &self.registry)?;
-        Ok(text)
+        Ok(classic(&text))
     }
 
     /// A callback was answered.
@@ -211,11 +249,23 @@ impl Metrics {
             let age = count.oldest.map_or(0.0, |oldest| now.duration_since(oldest).as_secs_f64().max(0.0));
             self.oldest.get_or_create(&labels).set(age);
         }
-        let labels = ReasonLabels { corp: corp.to_owned(), reason: "object" };
-        self.parked.get_or_create(&labels).set(counts.parked);
         let corp = CorpLabel { corp: corp.to_owned() };
         self.held.get_or_create(&corp).set(counts.held);
         self.hidden.get_or_create(&corp).set(counts.hidden);
+    }
+
+    /// Parked objects by the class of their refusal.
+    pub fn parked(&self, corp: &str, reasons: &[(String, i64)]) {
+        for reason in [Class::BadRequest, Class::Unexpected, Class::Gone, Class::Hidden].map(Class::label) {
+            let count = reasons.iter().find(|(known, _)| known == reason).map_or(0, |(_, count)| *count);
+            let labels = ReasonLabels { corp: corp.to_owned(), reason };
+            self.parked.get_or_create(&labels).set(count);
+        }
+    }
+
+    /// Calls of this month that count against the organisation's quota.
+    pub fn metered(&self, corp: &str, calls: i64) {
+        self.metered.get_or_create(&CorpLabel { corp: corp.to_owned() }).set(calls);
     }
 
     /// The organisation as a whole, as it is at the moment of a scrape.
@@ -243,6 +293,36 @@ impl Metrics {
     }
 }
 
+/// From OpenMetrics to the Prometheus text format, which names a counter by its sample and knows no units, no infos
+/// and no end mark.
+fn classic(open_metrics: &str) -> String {
+    let mut classic = String::with_capacity(open_metrics.len());
+    let mut help = "";
+    for line in open_metrics.lines() {
+        if line == "# EOF" || line.starts_with("# UNIT ") {
+            continue;
+        }
+        if line.starts_with("# HELP ") {
+            help = line;
+            continue;
+        }
+        let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) else {
+            classic.extend([line, "\n"]);
+            continue;
+        };
+        let (suffix, kind) = match kind {
+            "counter" => ("_total", "counter"),
+            "info" => ("_info", "gauge"),
+            kind => ("", kind),
+        };
+        let text =
+            help.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')).map_or("", |(_, text)| text);
+        classic.extend(["# HELP ", name, suffix, " ", text, "\n"]);
+        classic.extend(["# TYPE ", name, suffix, " ", kind, "\n"]);
+    }
+    classic
+}
+
 /// Counts one organisation's calls of DingTalk.
 #[derive(Debug, Clone)]
 pub struct CallCounter {
@@ -261,5 +341,45 @@ impl Observer for CallCounter {
     fn throttled(&self, pause: Duration) {
         let labels = CorpLabel { corp: self.corp.clone() };
         self.metrics.throttled.get_or_create(&labels).inc_by(pause.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_public_name_is_there_in_the_classic_format() {
+        let metrics = Metrics::new();
+        metrics.introduce("main", &["accepted"]);
+        metrics.callback("main", "accepted", Duration::from_millis(3));
+        metrics.queue("main", &Counts::default(), Timestamp::UNIX_EPOCH);
+        metrics.parked("main", &[]);
+        metrics.metered("main", 0);
+        metrics.organisation("main", BootstrapState::Pending, (0, 0), None, Condition::Ok);
+        let text = metrics.encode().unwrap();
+        for name in [
+            "callbacks_total counter",
+            "ack_seconds histogram",
+            "queue_pending gauge",
+            "queue_oldest_seconds gauge",
+            "queue_parked gauge",
+            "api_calls_total counter",
+            "api_throttled_seconds_total counter",
+            "metered_calls_month gauge",
+            "changes_total counter",
+            "unannounced_changes_total counter",
+            "event_to_row_seconds histogram",
+            "bootstrap_state gauge",
+            "last_reconcile_timestamp_seconds gauge",
+            "held_deletions gauge",
+            "dingtalk_up gauge",
+            "leader gauge",
+            "build_info gauge",
+        ] {
+            assert!(text.contains(&format!("# TYPE dingsync_{name}\n")), "{name} is missing in:\n{text}");
+        }
+        assert!(text.contains("dingsync_callbacks_total{corp=\"main\",result=\"accepted\"} 1"), "{text}");
+        assert!(!text.contains("# EOF") && !text.contains("# UNIT"));
     }
 }

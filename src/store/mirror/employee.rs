@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use super::super::change::{Action, Entity, JsonObject, json_array, json_numbers};
 use super::super::error::StoreError;
 use super::super::sql::{Conn, Value, args};
-use super::{Beside, Fate, Json, Stamp, Stored, mirror_row};
+use super::{Beside, Difference, Fate, Json, Stamp, Stored, mirror_row};
 
 mirror_row! {
     /// A person's columns.
@@ -105,6 +105,23 @@ pub struct Person {
     pub departments: Vec<Membership>,
     /// Roles, in the order of their ids.
     pub roles: Vec<RoleMembership>,
+}
+
+impl Person {
+    /// The columns and memberships in which another person differs from this, the stored one. When details were read
+    /// is no difference.
+    pub fn differences(&self, actual: &Self) -> Vec<Difference> {
+        let mut differences = self.row.differences(&actual.row);
+        differences.retain(|difference| difference.field != "detail_read_at");
+        let beside = beside(self, actual, false);
+        let memberships = beside.old.into_iter().zip(beside.new);
+        differences.extend(memberships.map(|((field, stored), (_, actual))| Difference {
+            field,
+            stored,
+            actual,
+        }));
+        differences
+    }
 }
 
 /// `[{"dept_id":…,"is_leader":…,"member_order":…,…}]`
@@ -295,22 +312,31 @@ impl Conn {
         rows.iter().map(|row| Ok(row.text(0)?.unwrap_or_default())).collect()
     }
 
-    /// Up to `limit` current people other than `userid` who have a value in one of `columns`, the last seen first.
+    /// Up to `limit` current people other than `userid` who have a value in one of `columns`, found from a place in the
+    /// table that `random` chooses.
     pub async fn others_with(
         &mut self,
         corp_id: &str,
         userid: &str,
         columns: &[&'static str],
+        random: u64,
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
         let given: Vec<String> = columns.iter().map(|column| format!("{column} IS NOT NULL")).collect();
-        let sql = format!(
-            "SELECT userid FROM ding_employee WHERE corp_id = ? AND userid <> ? AND deleted_at IS NULL \
-             AND ({}) LIMIT ?",
-            given.join(" OR "),
-        );
-        let rows = self.rows(sql, args![corp_id, userid, limit]).await?;
-        rows.iter().map(|row| Ok(row.text(0)?.unwrap_or_default())).collect()
+        let given = given.join(" OR ");
+        let last = self.number("SELECT max(id) FROM ding_employee", &[]).await?.max(1);
+        let pivot = (random % last.unsigned_abs()) as i64;
+        let mut others = Vec::new();
+        for side in [">=", "<"] {
+            let sql = format!(
+                "SELECT userid FROM ding_employee WHERE id {side} ? AND corp_id = ? AND userid <> ? \
+                 AND deleted_at IS NULL AND ({given}) ORDER BY id LIMIT ?",
+            );
+            for row in self.rows(sql, args![pivot, corp_id, userid, limit - others.len()]).await? {
+                others.extend(row.text(0)?);
+            }
+        }
+        Ok(others)
     }
 }
 

@@ -101,6 +101,24 @@ impl Conn {
         Ok(outcome)
     }
 
+    /// Of a page's people, those whom the mirror shows otherwise, or not at all. Changes nothing.
+    pub async fn differing_listed(
+        &mut self,
+        corp_id: &str,
+        dept_id: i64,
+        page: &[ListedPerson],
+        unreliable: &[&str],
+    ) -> Result<Vec<String>, StoreError> {
+        let known = self.known_of(corp_id, page).await?;
+        let as_stored = |listed: &&ListedPerson| match known.get(&listed.userid) {
+            Some(Known { row: Some((row, false)), departments, .. }) => {
+                !differs(row, departments, dept_id, listed, unreliable)
+            }
+            _ => false,
+        };
+        Ok(page.iter().filter(|listed| !as_stored(listed)).map(|listed| listed.userid.clone()).collect())
+    }
+
     async fn known_of(
         &mut self,
         corp_id: &str,

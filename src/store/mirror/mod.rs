@@ -75,6 +75,13 @@ macro_rules! mirror_row {
             $($(#[$field_meta])* pub $field: Option<$type>,)*
         }
 
+        impl $name {
+            /// The columns in which another row differs from this, the stored one.
+            pub fn differences(&self, actual: &Self) -> Vec<$crate::store::mirror::Difference> {
+                $crate::store::mirror::differing_columns(self, actual)
+            }
+        }
+
         impl $crate::store::mirror::MirrorRow for $name {
             const ENTITY: $crate::store::change::Entity = $entity;
             const TABLE: &'static str = $table;
@@ -329,7 +336,7 @@ pub struct Difference {
 }
 
 /// The columns in which two rows differ.
-pub(super) fn differing_columns<R: MirrorRow>(before: &R, after: &R) -> Vec<Difference> {
+fn differing_columns<R: MirrorRow>(before: &R, after: &R) -> Vec<Difference> {
     let values = before.values().into_iter().zip(after.values());
     R::COLUMNS
         .iter()

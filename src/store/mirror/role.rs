@@ -4,7 +4,7 @@ use super::super::change::{Action, Entity, JsonObject};
 use super::super::error::StoreError;
 use super::super::sql::{Conn, Value, args, key_lists, placeholders};
 use super::employee::beside;
-use super::{Beside, Employee, Fate, MirrorRow, Person, Stamp, Stored, mirror_row};
+use super::{Beside, Difference, Employee, Fate, MirrorRow, Person, Stamp, Stored, mirror_row};
 
 mirror_row! {
     /// A role group's columns.
@@ -172,6 +172,34 @@ impl Conn {
         let sql = "DELETE FROM dingsync_role_scope WHERE corp_id = ? AND role_id = ? AND seen_in <> ?";
         self.execute(sql, args![corp_id, role_id, reading]).await?;
         Ok(())
+    }
+
+    /// Of a page of a role's member list, those whom the mirror shows without the role (`None`), or with other managed
+    /// departments.
+    pub async fn differing_role_members(
+        &mut self,
+        corp_id: &str,
+        role_id: i64,
+        page: &[RoleScope],
+    ) -> Result<Vec<(String, Option<Difference>)>, StoreError> {
+        let members = self.role_members_among(corp_id, role_id, page).await?;
+        let json = |departments: &Option<String>| departments.clone().unwrap_or_else(|| "null".to_owned());
+        let mut differing = Vec::new();
+        for listed in page {
+            match members.iter().find(|(userid, _)| *userid == listed.userid) {
+                None => differing.push((listed.userid.clone(), None)),
+                Some((_, stored)) if *stored == listed.manage_dept_ids => {}
+                Some((_, stored)) => {
+                    let difference = Difference {
+                        field: "managed_departments",
+                        stored: json(stored),
+                        actual: json(&listed.manage_dept_ids),
+                    };
+                    differing.push((listed.userid.clone(), Some(difference)));
+                }
+            }
+        }
+        Ok(differing)
     }
 
     async fn role_members_among(
