@@ -1,3 +1,10 @@
 //! The `dingsync` program: everything of interest is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    dingsync::cli::main(std::env::args_os())
+}

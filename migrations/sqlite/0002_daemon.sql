@@ -104,8 +104,8 @@ CREATE TABLE dingsync_run (
     phase        TEXT,
     progress     INTEGER NOT NULL DEFAULT 0,
     total        INTEGER,
-    summary      TEXT,
-    error        TEXT
+    error        TEXT,
+    try_later    INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX dingsync_run_open ON dingsync_run (corp_id, state);
 

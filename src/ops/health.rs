@@ -1,6 +1,7 @@
 //! Whether the process lives, and whether a callback could be committed now.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Json;
@@ -21,7 +22,7 @@ const DEADLINE: Duration = Duration::from_secs(2);
 /// Finds out whether the database can be written.
 pub(super) struct Readiness {
     store: Store,
-    in_place: Arc<OnceLock<()>>,
+    in_place: Arc<AtomicBool>,
     last: Mutex<Option<(Instant, Result<(), Unready>)>>,
 }
 
@@ -32,12 +33,12 @@ struct Unready {
 }
 
 impl Readiness {
-    pub(super) fn new(store: Store, in_place: Arc<OnceLock<()>>) -> Self {
+    pub(super) fn new(store: Store, in_place: Arc<AtomicBool>) -> Self {
         Self { store, in_place, last: Mutex::new(None) }
     }
 
     async fn look(&self) -> Result<(), Unready> {
-        if self.in_place.get().is_none() {
+        if !self.in_place.load(Ordering::Acquire) {
             let detail = "the database is not in place yet; the log says what it waits for".to_owned();
             return Err(Unready { reason: "starting", detail });
         }

@@ -4,7 +4,8 @@ mod access;
 mod health;
 mod status;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use axum::Router;
 use axum::routing::get;
@@ -40,8 +41,8 @@ pub struct Ops {
     pub corps: Vec<Corp>,
     /// The database.
     pub store: Store,
-    /// Set once the database is in place: before that, nothing can be committed.
-    pub in_place: Arc<OnceLock<()>>,
+    /// True once the database is in place: before that, nothing can be committed.
+    pub in_place: Arc<AtomicBool>,
     /// Signs of life.
     pub pulses: Pulses,
     /// Counts.

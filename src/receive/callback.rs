@@ -31,6 +31,20 @@ const BODY_DEADLINE: Duration = Duration::from_secs(5);
 /// DingTalk gives up after at most 3 s (`events.md §2.1`); an answer after this is for nobody.
 const COMMIT_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How a callback can be answered: the values of the label `result`.
+pub const CALLBACK_RESULTS: &[&str] = &[
+    "accepted",
+    "duplicate",
+    "handshake",
+    "unavailable",
+    "shape",
+    "signature",
+    "decrypt",
+    "owner",
+    "too_large",
+    "too_slow",
+];
+
 /// Everything that answering a callback needs.
 #[derive(Debug)]
 pub struct Callbacks {

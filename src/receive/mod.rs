@@ -9,7 +9,7 @@ mod stats;
 use crate::dingtalk::event::Event;
 use crate::store::Hint;
 
-pub use self::callback::{Callbacks, router};
+pub use self::callback::{CALLBACK_RESULTS, Callbacks, router};
 pub use self::door::{Door, Wakes};
 pub use self::keys::{CallbackEndpoint, KeyPair};
 pub use self::stats::{InboxStats, Rejection};

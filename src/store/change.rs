@@ -201,6 +201,49 @@ impl Conn {
     }
 }
 
+/// A row of the change log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedChange {
+    /// Its number.
+    pub seq: i64,
+    /// What happened.
+    pub action: String,
+    /// The values before, JSON.
+    pub old_values: Option<String>,
+    /// The values after, JSON.
+    pub new_values: Option<String>,
+}
+
+impl Conn {
+    /// The number of the organisation's last change.
+    pub async fn last_change(&mut self, corp_id: &str) -> Result<i64, StoreError> {
+        self.number("SELECT change_seq FROM dingsync_corp WHERE corp_id = ?", args![corp_id]).await
+    }
+
+    /// The changes of one object after the number `after`.
+    pub async fn changes_of(
+        &mut self,
+        corp_id: &str,
+        entity: Entity,
+        entity_id: &str,
+        after: i64,
+    ) -> Result<Vec<LoggedChange>, StoreError> {
+        let sql = "SELECT seq, action, old_values, new_values FROM ding_change \
+                   WHERE corp_id = ? AND entity = ? AND entity_id = ? AND seq > ? ORDER BY seq";
+        let rows = self.rows(sql, args![corp_id, entity.label(), entity_id, after]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(LoggedChange {
+                    seq: row.integer(0)?.unwrap_or_default(),
+                    action: row.text(1)?.unwrap_or_default(),
+                    old_values: row.text(2)?,
+                    new_values: row.text(3)?,
+                })
+            })
+            .collect()
+    }
+}
+
 /// Integers beyond this lose digits in readers that hold numbers as doubles; they are written as strings.
 const LARGEST_EXACT: u64 = 1 << 53;
 

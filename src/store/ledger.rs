@@ -142,6 +142,17 @@ pub enum Standing {
 impl Standing {
     const ALL: [Self; 5] = [Self::Unread, Self::Present, Self::Gone, Self::Hidden, Self::Held];
 
+    /// The word that people read.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Unread => "unread",
+            Self::Present => "present",
+            Self::Gone => "gone",
+            Self::Hidden => "hidden",
+            Self::Held => "held",
+        }
+    }
+
     fn number(self) -> i64 {
         Self::ALL.iter().position(|standing| *standing == self).map_or(0, |number| number as i64)
     }

@@ -91,6 +91,8 @@ pub struct Run {
     pub total: Option<i64>,
     /// What could not be read, or why it was given up.
     pub error: Option<String>,
+    /// It was given up for a reason that passes by itself.
+    pub try_later: bool,
 }
 
 /// How DingTalk and the mirror differ in one object.
@@ -152,8 +154,8 @@ impl RunItem {
     }
 }
 
-const COLUMNS: &str =
-    "id, corp_id, kind, options, state, started_at, finished_at, phase, progress, total, error";
+const COLUMNS: &str = "id, corp_id, kind, options, state, started_at, finished_at, phase, progress, total, error, \
+                       try_later";
 
 impl Conn {
     /// Asks for a run. One of the same kind that nobody has begun is joined.
@@ -218,10 +220,11 @@ impl Conn {
         run_id: i64,
         state: RunState,
         error: Option<&str>,
+        try_later: bool,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let sql = "UPDATE dingsync_run SET state = ?, error = ?, finished_at = ? WHERE id = ?";
-        self.execute(sql, args![state.label(), error, now.as_millisecond(), run_id]).await?;
+        let sql = "UPDATE dingsync_run SET state = ?, error = ?, try_later = ?, finished_at = ? WHERE id = ?";
+        self.execute(sql, args![state.label(), error, try_later, now.as_millisecond(), run_id]).await?;
         Ok(())
     }
 
@@ -303,5 +306,6 @@ fn run_of(row: &Row) -> Result<Run, StoreError> {
         progress: row.integer(8)?.unwrap_or_default(),
         total: row.integer(9)?,
         error: row.text(10)?,
+        try_later: row.flag(11)?.unwrap_or_default(),
     })
 }

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::context::{Context, WorkError};
+use crate::dingtalk::Class;
 use crate::lifecycle::Pulse;
 use crate::store::{BootstrapState, Conn, Operation, Run, RunKind, RunState, StoreError};
 
@@ -74,6 +75,15 @@ impl Context {
         Ok(())
     }
 
+    /// Carries out one run, in a process that has the database alone.
+    pub async fn carry_out_run(&self, run_id: i64) -> Result<(), StoreError> {
+        let run = self.store.reader().await?.run(run_id).await?;
+        match run {
+            Some(run) => self.carry_out(&run).await,
+            None => Ok(()),
+        }
+    }
+
     async fn carry_out(&self, run: &Run) -> Result<(), StoreError> {
         self.write(BeginRun { run_id: run.id, now: self.now() }).await?;
         let result = match run.kind {
@@ -81,9 +91,13 @@ impl Context {
             RunKind::Reconcile => self.reconcile(run).await,
             RunKind::Verify => self.verify(run).await,
         };
+        let mut try_later = false;
         let (state, error) = match result {
             Ok(end) => end,
-            Err(WorkError::Api(error)) => (RunState::Failed, Some(error.to_string())),
+            Err(WorkError::Api(error)) => {
+                try_later = matches!(error.class, Class::Retry | Class::Throttle(_));
+                (RunState::Failed, Some(error.to_string()))
+            }
             Err(WorkError::Store(error)) => return Err(error),
         };
         if run.kind != RunKind::Bootstrap {
@@ -95,7 +109,7 @@ impl Context {
                 "a run is over"
             );
         }
-        let end = EndRun { run: run.clone(), state, error, now: self.now() };
+        let end = EndRun { run: run.clone(), state, error, try_later, now: self.now() };
         self.write(end).await
     }
 }
@@ -132,6 +146,7 @@ struct EndRun {
     run: Run,
     state: RunState,
     error: Option<String>,
+    try_later: bool,
     now: Timestamp,
 }
 
@@ -143,6 +158,6 @@ impl Operation for EndRun {
         if is_reconciled {
             conn.set_reconciled(&self.run.corp_id, self.now).await?;
         }
-        conn.end_run(self.run.id, self.state, self.error.as_deref(), self.now).await
+        conn.end_run(self.run.id, self.state, self.error.as_deref(), self.try_later, self.now).await
     }
 }

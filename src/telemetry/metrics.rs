@@ -293,7 +293,7 @@ impl Metrics {
     }
 }
 
-/// From OpenMetrics to the Prometheus text format, which names a counter by its sample and knows no units, no infos
+/// From `OpenMetrics` to the Prometheus text format, which names a counter by its sample and knows no units, no infos
 /// and no end mark.
 fn classic(open_metrics: &str) -> String {
     let mut classic = String::with_capacity(open_metrics.len());

@@ -228,6 +228,34 @@ impl Conn {
         Ok(Some(action))
     }
 
+    /// The ids of current rows whose `column` (`name`, and for people `mobile` or `job`) is `value`; `None` where people
+    /// cannot be asked for by that.
+    pub async fn find_ids(
+        &mut self,
+        corp_id: &str,
+        entity: Entity,
+        column: &str,
+        value: &str,
+    ) -> Result<Option<Vec<String>>, StoreError> {
+        let sql = match (entity, column) {
+            (Entity::Employee, "mobile") => "SELECT userid FROM ding_employee WHERE mobile = ?",
+            (Entity::Employee, "job") => "SELECT userid FROM ding_employee WHERE job_number = ?",
+            (Entity::Employee, "name") => "SELECT userid FROM ding_employee WHERE name = ?",
+            (Entity::Department, "name") => {
+                "SELECT CAST(dept_id AS TEXT) FROM ding_department WHERE name = ?"
+            }
+            (Entity::Role, "name") => "SELECT CAST(role_id AS TEXT) FROM ding_role WHERE name = ?",
+            _ => return Ok(None),
+        };
+        let sql = format!("{sql} AND corp_id = ? AND deleted_at IS NULL");
+        let rows = self.rows(sql, args![value, corp_id]).await?;
+        let mut ids = Vec::new();
+        for row in &rows {
+            ids.extend(row.text(0)?);
+        }
+        Ok(Some(ids))
+    }
+
     async fn insert_row<R: MirrorRow>(
         &mut self,
         key: &Value,

@@ -1,0 +1,154 @@
+//! `dingsync check`: finds out before the first start what would not work, and which page of DingTalk's console to
+//! change.
+
+mod callback;
+mod dingtalk;
+
+use clap::Args;
+use serde::Serialize;
+use url::Url;
+
+use super::exit::{Exit, Failure};
+use super::session::take_unless_served;
+use super::{App, output};
+use crate::config::{Config, Needs};
+use crate::lifecycle::Tasks;
+use crate::store::{Conn, Operation, Store, StoreError};
+use crate::sync::Engine;
+use crate::telemetry::Metrics;
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// Send an encrypted `check_url` through this URL, as DingTalk does when the console page is saved; needs a running
+    /// `dingsync serve` behind it
+    #[arg(long, value_name = "URL")]
+    callback_url: Option<Url>,
+}
+
+/// How one thing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    /// As it should be.
+    Ok,
+    /// Worth knowing.
+    Note,
+    /// To be changed.
+    Wrong,
+    /// Could not be found out now.
+    Later,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, Serialize)]
+struct Finding {
+    corp: Option<String>,
+    topic: &'static str,
+    verdict: Verdict,
+    text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+}
+
+impl Finding {
+    fn new(topic: &'static str, verdict: Verdict, text: impl Into<String>) -> Self {
+        Self { corp: None, topic, verdict, text: text.into(), remedy: None }
+    }
+
+    fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    fn of(mut self, corp: &str) -> Self {
+        self.corp = Some(corp.to_owned());
+        self
+    }
+}
+
+pub(super) async fn check(app: App, args: CheckArgs) -> Result<Exit, Failure> {
+    let config = app.config(Needs::Credentials)?;
+    let mut findings = vec![Finding::new("configuration", Verdict::Ok, "every key is known and has a value")];
+    let (store, writer) = config.database_url.with(Store::open)?;
+    let mut tasks = Tasks::new(tokio_util::sync::CancellationToken::new());
+    tasks.spawn("database writer", writer);
+    findings.push(database(&store).await);
+    let engine = Engine::new(&config, &store, &app.clock, &app.random, &Metrics::new())?;
+    let corps: Vec<_> = config.enabled_corps().filter(|corp| app.wants(&corp.name)).collect();
+    for corp in &corps {
+        let Some(context) = engine.context(&corp.name) else { continue };
+        let found = dingtalk::check(&context.client, corp, app.clock.now()).await;
+        findings.extend(found.into_iter().map(|finding| finding.of(&corp.name)));
+        findings.push(callback::describe(corp).of(&corp.name));
+    }
+    if let Some(url) = &args.callback_url {
+        let [corp] = corps.as_slice() else {
+            return Err(Failure::usage("--callback-url: say whose URL it is with --corp NAME"));
+        };
+        findings.push(callback::send_check(corp, url, &app.clock, &app.random).await.of(&corp.name));
+    }
+    report(&app, &config, &findings)?;
+    let has = |verdict| findings.iter().any(|finding| finding.verdict == verdict);
+    Ok(if has(Verdict::Wrong) {
+        Exit::Failed
+    } else if has(Verdict::Later) {
+        Exit::TryLater
+    } else {
+        Exit::Done
+    })
+}
+
+/// Whether the database can be written. A schema that is missing is made here, so that it is known to be possible.
+async fn database(store: &Store) -> Finding {
+    let written = async {
+        match take_unless_served(store, "check").await? {
+            Some(alone) => store.migrate(&alone).await?,
+            None => drop(store.missing_migrations().await?),
+        }
+        store.write(Probe).await
+    };
+    let path = store.path().display().to_string();
+    match written.await {
+        Ok(_) => Finding::new("database", Verdict::Ok, format!("{path} can be written")),
+        Err(error) => {
+            let remedy = match &error {
+                StoreError::Unavailable { .. } => {
+                    format!("make sure that the folder of {path} exists, and that this user may write there")
+                }
+                _ => "use a database that this version of dingsync made".to_owned(),
+            };
+            Finding::new("database", Verdict::Wrong, error.to_string()).remedy(remedy)
+        }
+    }
+}
+
+struct Probe;
+
+impl Operation for Probe {
+    type Output = ();
+
+    async fn run(self, conn: &mut Conn) -> Result<(), StoreError> {
+        conn.probe_write().await
+    }
+}
+
+fn report(app: &App, config: &Config, findings: &[Finding]) -> Result<(), Failure> {
+    if app.global.json {
+        return output::json(&findings);
+    }
+    let several = config.corps.len() > 1;
+    for finding in findings {
+        let mark = match finding.verdict {
+            Verdict::Ok => "ok   ",
+            Verdict::Note => "note ",
+            Verdict::Wrong => "WRONG",
+            Verdict::Later => "later",
+        };
+        let corp = finding.corp.as_ref().filter(|_| several).map(|corp| format!("{corp}: "));
+        output::line(format!("{mark} {}{}: {}", corp.unwrap_or_default(), finding.topic, finding.text))?;
+        if let Some(remedy) = &finding.remedy {
+            output::line(format!("      → {remedy}"))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! The command line: what is asked for, and the process's exit code.
+
+mod check;
+mod config;
+mod exit;
+mod migrate;
+mod output;
+mod runs;
+mod serve;
+mod session;
+mod sync;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+
+use self::exit::{Exit, Failure};
+use crate::clock::{SharedClock, SystemClock};
+use crate::config::{Config, Needs};
+use crate::random::Random;
+use crate::telemetry::init_logging;
+
+const ABOUT: &str = "Mirrors a DingTalk organisation into the database of an OA system, and keeps it there";
+const AFTER_HELP: &str = "\
+New here? `dingsync demo` shows everything on this machine, without a DingTalk account.
+With an account: write dingsync.toml, then `dingsync check`, then `dingsync serve`.
+
+Exit codes: 0 done, 1 failed or only partly done, 2 differences found, 64 wrong usage or configuration,
+75 try again later. Results go to stdout, log lines to stderr.";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "dingsync", version, about = ABOUT, after_help = AFTER_HELP, max_term_width = 100)]
+struct CommandLine {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Clone, Args)]
+struct Global {
+    /// The configuration file [default: that of the variable `DINGSYNC_CONFIG`, else ./dingsync.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Only this organisation: the NAME of its table [corps.NAME]
+    #[arg(long, global = true, value_name = "NAME")]
+    corp: Option<String>,
+    /// Print results as JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon: take callbacks, mirror every change, compare everything now and then
+    Serve(serve::ServeArgs),
+    /// Pull the whole organisation once, now, and wait until it is all there
+    Bootstrap,
+    /// Compare everything with DingTalk and repair what differs
+    Reconcile(runs::ReconcileArgs),
+    /// Compare everything with DingTalk and report; exit code 2 when something differs
+    Verify,
+    /// Read one person, department or role again, now
+    Sync(sync::SyncArgs),
+    /// Check configuration, database, credentials, permissions, scope, clock and callback before the first start
+    Check(check::CheckArgs),
+    /// Bring the database's schema up to date
+    Migrate(migrate::MigrateArgs),
+    /// Show the effective configuration and where each value comes from
+    Config(config::ConfigArgs),
+}
+
+/// What commands share: how the process was started.
+#[derive(Debug)]
+struct App {
+    global: Global,
+    environment: Vec<(String, String)>,
+    clock: SharedClock,
+    random: Random,
+}
+
+impl App {
+    /// The configuration, with logging set up by it.
+    fn config(&self, needs: Needs) -> Result<Config, Failure> {
+        let config = Config::load(self.global.config.as_deref(), &self.environment, needs)?;
+        init_logging(&config.log)?;
+        if let Some(name) = &self.global.corp
+            && !config.corps.iter().any(|corp| corp.name == *name)
+        {
+            let known: Vec<&str> = config.corps.iter().map(|corp| corp.name.as_str()).collect();
+            return Err(Failure::usage(format!(
+                "--corp {name}: no such table; the configuration has {}",
+                known.join(", ")
+            )));
+        }
+        Ok(config)
+    }
+
+    fn wants(&self, corp: &str) -> bool {
+        self.global.corp.as_deref().is_none_or(|wanted| wanted == corp)
+    }
+}
+
+/// Runs the program.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let command_line = match CommandLine::try_parse_from(arguments) {
+        Ok(command_line) => command_line,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            // Nobody is left to be told that the terminal is gone.
+            drop(error.print());
+            return exit.into();
+        }
+    };
+    // TLS needs a provider before the first client is built; a second one would be a defect, not a condition.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::failed(error).report(),
+    };
+    let app = App {
+        global: command_line.global,
+        environment: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+        clock: Arc::new(SystemClock),
+        random: Random::from_system(),
+    };
+    let result = runtime.block_on(run(app, command_line.command));
+    // Whatever still runs was given its time already.
+    runtime.shutdown_background();
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => failure.report(),
+    }
+}
+
+async fn run(app: App, command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Serve(args) => serve::serve(app, args).await,
+        Command::Bootstrap => runs::bootstrap(app).await,
+        Command::Reconcile(args) => runs::reconcile(app, args).await,
+        Command::Verify => runs::verify(app).await,
+        Command::Sync(args) => sync::sync(app, args).await,
+        Command::Check(args) => check::check(app, args).await,
+        Command::Migrate(args) => migrate::migrate(app, args).await,
+        Command::Config(args) => config::config(&app, &args),
+    }
+}

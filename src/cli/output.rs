@@ -1,0 +1,45 @@
+//! Results on stdout. A reader that goes away (`| head`) is no error.
+
+use std::io::Write;
+
+use super::exit::Failure;
+
+/// Prints a line.
+pub(super) fn line(text: impl AsRef<str>) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    match writeln!(stdout, "{}", text.as_ref()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Prints a value as JSON.
+pub(super) fn json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    line(serde_json::to_string_pretty(value)?)
+}
+
+/// Prints rows in columns that line up.
+pub(super) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> Result<(), Failure> {
+    let mut widths = [0; COLUMNS];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(display_width(cell));
+        }
+    }
+    for row in rows {
+        let mut text = String::new();
+        for (at, (cell, width)) in row.iter().zip(widths).enumerate() {
+            text.push_str(cell);
+            if at + 1 < COLUMNS {
+                text.extend(std::iter::repeat_n(' ', width - display_width(cell) + 2));
+            }
+        }
+        line(text.trim_end())?;
+    }
+    Ok(())
+}
+
+/// Columns on a terminal: Chinese characters take two.
+fn display_width(text: &str) -> usize {
+    text.chars().map(|character| if character >= '\u{1100}' { 2 } else { 1 }).sum()
+}

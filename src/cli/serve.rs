@@ -1,0 +1,300 @@
+//! `dingsync serve`
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use clap::{Args, ValueEnum};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+use tracing::{error, info, warn};
+
+use super::App;
+use super::exit::{Exit, Failure};
+use super::session::{DAEMON, holder};
+use crate::config::{Config, Needs};
+use crate::dingtalk::crypto::AesKey;
+use crate::http::{self, Limits};
+use crate::lifecycle::{Pulse, Tasks, stop_on_signals};
+use crate::ops;
+use crate::receive::{self, CallbackEndpoint, Callbacks, Door, InboxStats, Wakes};
+use crate::secret::Secret;
+use crate::store::{ExclusiveUse, Store, StoreError};
+use crate::sync::{Engine, classify};
+use crate::telemetry::Metrics;
+
+const DATABASE_PAUSE: Duration = Duration::from_millis(500);
+/// How often files that hold secrets are looked at.
+const SECRETS_LOOK: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Half {
+    /// Take callbacks and leave the work to another process; needs no `app_secret`
+    Receive,
+    /// Do the work and leave the callbacks to another process
+    Work,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// Do only one half of the daemon's work
+    #[arg(long, value_name = "HALF")]
+    only: Option<Half>,
+    /// Leave the schema alone, and refuse to start when migrations are missing
+    #[arg(long)]
+    no_migrate: bool,
+}
+
+/// The parts of a daemon, before they run.
+struct Daemon<'app> {
+    app: &'app App,
+    args: ServeArgs,
+    config: Config,
+    store: Store,
+    metrics: Metrics,
+    /// `None` in a process that only receives.
+    engine: Option<Engine>,
+    inboxes: HashMap<String, Arc<InboxStats>>,
+    in_place: Arc<AtomicBool>,
+    gate: Gate,
+}
+
+/// The callbacks' routes, once there is a database behind them.
+type Gate = Arc<OnceLock<Router>>;
+
+pub(super) async fn serve(app: App, args: ServeArgs) -> Result<Exit, Failure> {
+    let needs = match args.only {
+        Some(Half::Receive) => Needs::CallbacksAlone,
+        Some(Half::Work) | None => Needs::Credentials,
+    };
+    let config = app.config(needs)?;
+    let shutdown = CancellationToken::new();
+    tokio::spawn(watch_signals(shutdown.clone()));
+
+    let (store, writer) = config.database_url.with(Store::open)?;
+    let mut tasks = Tasks::new(shutdown.clone());
+    tasks.spawn("database writer", writer);
+    let metrics = Metrics::new();
+    let engine = match args.only {
+        Some(Half::Receive) => None,
+        Some(Half::Work) | None => Some(Engine::new(&config, &store, &app.clock, &app.random, &metrics)?),
+    };
+    let daemon = Daemon {
+        app: &app,
+        args,
+        inboxes: config.enabled_corps().map(|corp| (corp.name.clone(), Arc::default())).collect(),
+        config,
+        store,
+        metrics,
+        engine,
+        in_place: Arc::default(),
+        gate: Gate::default(),
+    };
+    // Before the listeners: a second daemon is to hear of the first one, not of a port in use.
+    let taken = daemon.take_database(&shutdown).await?;
+    daemon.listen(&mut tasks).await?;
+    let alone = tokio::select! {
+        alone = daemon.place_database(taken) => Some(alone?),
+        () = shutdown.cancelled() => None,
+    };
+    if alone.is_some() {
+        daemon.start(&mut tasks);
+    }
+    drop(daemon);
+    tasks.wait().await?;
+    info!("stopped");
+    drop(alone);
+    Ok(Exit::Done)
+}
+
+#[expect(clippy::exit, reason = "a second signal asks for exactly this")]
+async fn watch_signals(shutdown: CancellationToken) {
+    if let Err(error) = stop_on_signals(shutdown, || std::process::exit(1)).await {
+        error!(%error, "signals cannot be watched; the daemon has to be killed to stop it");
+    }
+}
+
+impl Daemon<'_> {
+    /// Takes the database if it can be reached. A second daemon is refused; a command is waited for.
+    async fn take_database(&self, shutdown: &CancellationToken) -> Result<Option<ExclusiveUse>, StoreError> {
+        let mut told = false;
+        loop {
+            match self.store.take(&holder(DAEMON)) {
+                Ok(alone) => return Ok(Some(alone)),
+                Err(StoreError::InUse { holder, .. }) if !holder.starts_with(DAEMON) => {
+                    if !told {
+                        info!(holder, "waiting for a command to end");
+                        told = true;
+                    }
+                }
+                Err(error @ StoreError::InUse { .. }) => return Err(error),
+                Err(_) => return Ok(None),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(DATABASE_PAUSE) => {}
+                () = shutdown.cancelled() => return Ok(None),
+            }
+        }
+    }
+
+    /// Opens both listeners. Until the database is in place, callbacks are told to come again.
+    async fn listen(&self, tasks: &mut Tasks) -> Result<(), Failure> {
+        let ops_listener = bind(&self.config.ops.listen, "ops.listen").await?;
+        info!(address = %ops_listener.local_addr()?, "health, metrics and status");
+        let corps = self.config.enabled_corps().map(|corp| ops::Corp {
+            name: corp.name.clone(),
+            corp_id: corp.corp_id.clone(),
+            context: self.engine.as_ref().and_then(|engine| engine.context(&corp.name)).cloned(),
+            inbox: self.inboxes.get(&corp.name).cloned().unwrap_or_default(),
+        });
+        let router = ops::router(ops::Ops {
+            corps: corps.collect(),
+            store: self.store.clone(),
+            in_place: Arc::clone(&self.in_place),
+            pulses: tasks.pulses(),
+            metrics: self.metrics.clone(),
+            tokens: self.config.ops.tokens.clone(),
+            clock: Arc::clone(&self.app.clock),
+        });
+        let limits = Limits { drain: Duration::from_secs(1), ..Limits::default() };
+        tasks.spawn("operators' listener", http::serve(ops_listener, router, limits, tasks.shutdown()));
+
+        if self.args.only == Some(Half::Work) {
+            return Ok(());
+        }
+        let listener = bind(&self.config.server.listen, "server.listen").await?;
+        let address = listener.local_addr()?;
+        for corp in self.config.enabled_corps() {
+            let path = format!("/dingtalk/{}/callback", corp.name);
+            match corp.callback {
+                Some(_) => info!(corp = corp.name, %address, path, "callbacks"),
+                None => info!(corp = corp.name, "takes no callbacks: no callback_token is configured"),
+            }
+        }
+        let router = Router::new().fallback(through_gate).with_state(Arc::clone(&self.gate));
+        let limits = Limits { connections: self.config.server.connections, ..Limits::default() };
+        tasks.spawn("callback listener", http::serve(listener, router, limits, tasks.shutdown()));
+        Ok(())
+    }
+
+    /// Waits until the database is there, has its schema, and knows the organisations.
+    async fn place_database(&self, mut taken: Option<ExclusiveUse>) -> Result<ExclusiveUse, StoreError> {
+        loop {
+            match self.try_to_place(&mut taken).await {
+                Ok(alone) => return Ok(alone),
+                Err(error) if error.outage().is_some() => {
+                    warn!(%error, "waiting for the database");
+                    tokio::time::sleep(DATABASE_PAUSE).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn try_to_place(&self, taken: &mut Option<ExclusiveUse>) -> Result<ExclusiveUse, StoreError> {
+        let alone = match taken.take() {
+            Some(alone) => alone,
+            None => self.store.take(&holder(DAEMON))?,
+        };
+        if self.args.no_migrate {
+            let missing = self.store.missing_migrations().await?;
+            if missing > 0 {
+                return Err(StoreError::Schema(format!(
+                    "{missing} migrations are missing: run `dingsync migrate`, or start without --no-migrate"
+                )));
+            }
+        } else {
+            self.store.migrate(&alone).await?;
+        }
+        if let Some(engine) = &self.engine {
+            engine.register().await?;
+            engine.void_leases().await?;
+            engine.request_first_runs().await?;
+        }
+        Ok(alone)
+    }
+
+    /// Starts everything that needs the database.
+    fn start(&self, tasks: &mut Tasks) {
+        let wakes: Wakes = self
+            .engine
+            .iter()
+            .flat_map(Engine::contexts)
+            .map(|context| (context.corp_id.clone(), Arc::clone(&context.wake)))
+            .collect();
+        let (door, committing) = Door::open(self.store.clone(), Arc::clone(&self.app.clock), wakes);
+        tasks.spawn("inbox", committing);
+        let endpoints = self.config.enabled_corps().filter_map(|corp| {
+            let stats = self.inboxes.get(&corp.name).cloned().unwrap_or_default();
+            Some((corp.name.clone(), CallbackEndpoint::of(corp, stats)?))
+        });
+        for corp in self.config.enabled_corps() {
+            self.metrics.introduce(&corp.name, receive::CALLBACK_RESULTS);
+        }
+        let callbacks = receive::router(Callbacks {
+            endpoints: endpoints.collect(),
+            classify,
+            door,
+            clock: Arc::clone(&self.app.clock),
+            random: self.app.random.clone(),
+            metrics: self.metrics.clone(),
+        });
+        // Set once, here.
+        drop(self.gate.set(callbacks));
+        if let Some(engine) = &self.engine {
+            engine.spawn_workers(tasks);
+            engine.spawn_runs(tasks);
+            engine.spawn_schedules(tasks, &self.config);
+        }
+        let pulse = tasks.pulse("secrets");
+        let secrets = self.config.secrets_in_files();
+        tasks.spawn("secrets", watch_secrets(secrets, tasks.shutdown(), pulse));
+        self.in_place.store(true, Ordering::Release);
+        info!("ready");
+    }
+}
+
+async fn bind(address: &str, key: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::failed(anyhow::Error::new(error).context(format!("`{key}`: cannot listen on {address}")))
+    })
+}
+
+async fn through_gate(State(gate): State<Gate>, request: Request) -> Response {
+    match gate.get() {
+        Some(router) => router.clone().call(request).await.into_response(),
+        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+/// Takes over secrets whose files change.
+async fn watch_secrets(secrets: Vec<(String, Secret)>, shutdown: CancellationToken, pulse: Pulse) {
+    loop {
+        pulse.beat();
+        tokio::select! {
+            () = tokio::time::sleep(SECRETS_LOOK) => {}
+            () = shutdown.cancelled() => return,
+        }
+        for (key, secret) in &secrets {
+            match secret.refresh() {
+                Ok(false) => {}
+                Ok(true) => {
+                    info!(key, "a secret's file changed, and its new content is used");
+                    let is_key = key.contains("aes_key");
+                    if let Some(Err(error)) = is_key.then(|| secret.with(AesKey::parse)) {
+                        warn!(key, %error, "the new content is no AES key; callbacks are refused until it is one");
+                    }
+                }
+                Err(error) => {
+                    warn!(key, %error, "a secret's file cannot be read; the earlier content is used");
+                }
+            }
+        }
+    }
+}
