@@ -19,10 +19,7 @@ pub type SharedClock = Arc<dyn Clock>;
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that asks the operating system"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks the operating system")]
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }
@@ -39,10 +36,7 @@ pub struct TimerClock {
 impl TimerClock {
     /// A clock that shows `epoch` now. Must be called inside a tokio runtime.
     pub fn starting_at(epoch: Timestamp) -> Self {
-        Self {
-            epoch,
-            started: tokio::time::Instant::now(),
-        }
+        Self { epoch, started: tokio::time::Instant::now() }
     }
 }
 

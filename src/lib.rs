@@ -7,3 +7,4 @@
 pub mod clock;
 pub mod dingtalk;
 pub mod http;
+pub mod sim;

@@ -57,18 +57,11 @@ fn every_published_signature_is_reproduced() {
 
 #[test]
 fn encrypting_with_the_same_random_prefix_gives_the_same_text() {
-    for vector in vectors()
-        .into_iter()
-        .filter(|vector| vector.name != "synthetic-reply-16-byte-padding")
-    {
+    for vector in vectors().into_iter().filter(|vector| vector.name != "synthetic-reply-16-byte-padding") {
         let key = AesKey::parse(&vector.aes_key).expect(&vector.name);
         let random = vector.random16.as_bytes().try_into().expect(&vector.name);
         let ours = encrypt(&key, random, &vector.plaintext, vector.owner_key.as_bytes());
-        assert_eq!(
-            ours, vector.encrypt,
-            "{} (padding {})",
-            vector.name, vector.pad_len
-        );
+        assert_eq!(ours, vector.encrypt, "{} (padding {})", vector.name, vector.pad_len);
     }
 }
 
@@ -82,14 +75,8 @@ fn keys_that_differ_only_in_spare_bits_are_the_same_key() {
 #[test]
 fn malformed_keys_say_what_is_wrong_with_them() {
     assert_eq!(AesKey::parse("short").unwrap_err(), AesKeyError::Length(5));
-    assert_eq!(
-        AesKey::parse(&"a".repeat(44)).unwrap_err(),
-        AesKeyError::Length(44)
-    );
-    assert_eq!(
-        AesKey::parse(&format!("{}!", "a".repeat(42))).unwrap_err(),
-        AesKeyError::Alphabet
-    );
+    assert_eq!(AesKey::parse(&"a".repeat(44)).unwrap_err(), AesKeyError::Length(44));
+    assert_eq!(AesKey::parse(&format!("{}!", "a".repeat(42))).unwrap_err(), AesKeyError::Alphabet);
 }
 
 #[test]
@@ -102,10 +89,7 @@ fn a_length_field_that_lies_is_refused() {
     let mut bytes = engine.decode(good).unwrap();
     bytes.truncate(32);
     let refused = decrypt(&key, &engine.encode(bytes)).unwrap_err();
-    assert!(
-        matches!(refused, DecryptError::Padding | DecryptError::Frame),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, DecryptError::Padding | DecryptError::Frame), "{refused:?}");
 }
 
 proptest! {

@@ -117,14 +117,12 @@ pub fn signature(token: &str, timestamp: &str, nonce: &str, encrypt: &str) -> St
     for part in parts {
         sha1.update(part.as_bytes());
     }
-    sha1.finalize()
-        .iter()
-        .fold(String::with_capacity(40), |mut hex, byte| {
-            const DIGITS: &[u8; 16] = b"0123456789abcdef";
-            hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            hex.push(char::from(DIGITS[usize::from(byte & 15)]));
-            hex
-        })
+    sha1.finalize().iter().fold(String::with_capacity(40), |mut hex, byte| {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        hex.push(char::from(DIGITS[usize::from(byte & 15)]));
+        hex
+    })
 }
 
 /// Compares without telling by its duration where two texts differ. Their lengths are no secret.
@@ -140,9 +138,7 @@ pub fn decrypt(key: &AesKey, encrypt: &str) -> Result<Frame, DecryptError> {
     }
     let cipher = cbc::Decryptor::<Aes256>::new_from_slices(&key.0, key.initialisation_vector())
         .map_err(|_| DecryptError::Length)?;
-    let plain = cipher
-        .decrypt_padded::<NoPadding>(&mut bytes)
-        .map_err(|_| DecryptError::Length)?;
+    let plain = cipher.decrypt_padded::<NoPadding>(&mut bytes).map_err(|_| DecryptError::Length)?;
     let framed = strip_padding(plain)?;
     let header = framed.get(..FRAME_HEADER).ok_or(DecryptError::Frame)?;
     let &[.., a, b, c, d] = header else {
@@ -168,11 +164,7 @@ fn strip_padding(plain: &[u8]) -> Result<&[u8], DecryptError> {
     }
     let end = plain.len().checked_sub(count).ok_or(DecryptError::Padding)?;
     let (content, padding) = plain.split_at(end);
-    if padding.iter().all(|&byte| byte == last) {
-        Ok(content)
-    } else {
-        Err(DecryptError::Padding)
-    }
+    if padding.iter().all(|&byte| byte == last) { Ok(content) } else { Err(DecryptError::Padding) }
 }
 
 /// Encrypts `message` for `owner_key`: base64 without line breaks, padded to 32.
@@ -189,10 +181,7 @@ pub fn encrypt(key: &AesKey, random: RandomPrefix, message: &str, owner_key: &[u
     bytes.extend_from_slice(&length.to_be_bytes());
     bytes.extend_from_slice(message.as_bytes());
     bytes.extend_from_slice(owner_key);
-    bytes.resize(
-        framed + padding,
-        u8::try_from(padding).expect("the padding is at most 32"),
-    );
+    bytes.resize(framed + padding, u8::try_from(padding).expect("the padding is at most 32"));
     let whole = bytes.len();
     cbc::Encryptor::<Aes256>::new_from_slices(&key.0, key.initialisation_vector())
         .expect("key and initialisation vector have the cipher's lengths")

@@ -36,11 +36,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            connections: 1024,
-            header: Duration::from_secs(10),
-            drain: Duration::from_secs(5),
-        }
+        Self { connections: 1024, header: Duration::from_secs(10), drain: Duration::from_secs(5) }
     }
 }
 
@@ -52,9 +48,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdo
     let graceful = GracefulShutdown::new();
     let permits = Arc::new(Semaphore::new(limits.connections));
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(limits.header)
-        .pipeline_flush(true);
+    http.timer(TokioTimer::new()).header_read_timeout(limits.header).pipeline_flush(true);
     loop {
         let accept = async {
             let permit = Arc::clone(&permits).acquire_owned().await;
@@ -88,10 +82,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdo
         });
     }
     drop(listener);
-    if tokio::time::timeout(limits.drain, graceful.shutdown())
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(limits.drain, graceful.shutdown()).await.is_err() {
         warn!("connections were still open when the time to drain was over");
     }
 }
