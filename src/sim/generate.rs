@@ -104,9 +104,9 @@ fn furnish_department(random: &mut Random, department: &mut Department) {
     };
     department.source_identifier =
         random.random_ratio(1, 5).then(|| format!("oa{}", department.dept_id % 100_000));
-    department.brief = sometimes_empty(random, 10, |random| format!("{}办公", names::place(random)));
+    department.brief = sometimes(random, 0.1, |random| format!("{}办公", names::place(random)));
     department.telephone =
-        sometimes_empty(random, 20, |random| format!("0571{}", random.random_range(20_000_000..90_000_000)));
+        sometimes(random, 0.05, |random| format!("0571{}", random.random_range(20_000_000..90_000_000)));
     department.code = random.random_ratio(1, 4).then(|| format!("D{:05}", department.dept_id % 100_000));
     department.group_chat_id =
         random.random_ratio(1, 3).then(|| format!("chat{}", names::alphanumeric(random, 28)));
@@ -115,16 +115,16 @@ fn furnish_department(random: &mut Random, department: &mut Department) {
     department.auto_approve_apply = random.random_ratio(1, 10);
 }
 
-/// A value for one in `share`, and an empty text in place of a missing one now and then.
-fn sometimes_empty(
+/// A value with the given likelihood; otherwise nothing, or an empty text now and then.
+fn sometimes(
     random: &mut Random,
-    share: u32,
+    likelihood: f64,
     value: impl FnOnce(&mut Random) -> String,
 ) -> Option<String> {
-    if random.random_ratio(1, share) {
+    if random.random_bool(likelihood) {
         Some(value(random))
     } else {
-        random.random_ratio(1, 30).then(String::new)
+        random.random_ratio(1, 20).then(String::new)
     }
 }
 
@@ -177,19 +177,19 @@ fn person(random: &mut Random, number: usize, home: i64, homes: &[i64]) -> Perso
     let entered_at = ENTRIES_FROM + random.random_range(0..150_000_000_000_i64);
     Person {
         unionid: names::unionid(random),
-        avatar: sometimes_empty(random, 3, |random| {
+        avatar: sometimes(random, 0.3, |random| {
             format!("https://static-legacy.dingtalk.com/media/{}.jpg", names::mixed_case(random, 22))
         }),
         state_code: mobile.as_ref().map(|_| if abroad { "852" } else { "86" }.to_owned()),
         mobile,
         hide_mobile: random.random_ratio(1, 10),
-        telephone: sometimes_empty(random, 6, |random| format!("8{:04}", random.random_range(0..10_000))),
+        telephone: sometimes(random, 0.16, |random| format!("8{:04}", random.random_range(0..10_000))),
         job_number: job_number(random, number),
-        title: sometimes_empty(random, 1, |random| names::title(random).to_owned()),
-        email: sometimes_empty(random, 2, |_| format!("{latin}{number}@example.com")),
-        org_email: sometimes_empty(random, 4, |_| format!("{latin}.{number}@corp.example.com")),
-        work_place: sometimes_empty(random, 2, |random| names::place(random).to_owned()),
-        remark: sometimes_empty(random, 15, |random| format!("{}\n见档案 #{number}", names::place(random))),
+        title: sometimes(random, 0.95, |random| names::title(random).to_owned()),
+        email: sometimes(random, 0.5, |_| format!("{latin}{number}@example.com")),
+        org_email: sometimes(random, 0.25, |_| format!("{latin}.{number}@corp.example.com")),
+        work_place: sometimes(random, 0.5, |random| names::place(random).to_owned()),
+        remark: sometimes(random, 0.07, |random| format!("{}\n见档案 #{number}", names::place(random))),
         extension: extension(random, number),
         memberships,
         main_dept,
@@ -286,8 +286,8 @@ fn membership(random: &mut Random, dept_id: i64) -> Membership {
         } else {
             random.random_range(0..1000)
         },
-        title: sometimes_empty(random, 8, |random| names::title(random).to_owned()),
-        work_place: sometimes_empty(random, 12, |random| names::place(random).to_owned()),
+        title: sometimes(random, 0.12, |random| names::title(random).to_owned()),
+        work_place: sometimes(random, 0.08, |random| names::place(random).to_owned()),
     }
 }
 
