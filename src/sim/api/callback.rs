@@ -22,14 +22,30 @@ pub(crate) enum Administration {
     Failed,
 }
 
-/// Event types of other subjects that an application may name too.
-const OTHER_TAGS: [&str; 6] = [
+/// Event types of other subjects that an application may name too (`events.md §4.4`).
+const OTHER_TAGS: [&str; 22] = [
     "org_remove",
-    "bpms_instance_change",
-    "bpms_task_change",
     "check_in",
     "attendance_check_record",
+    "attendance_schedule_change",
+    "attendance_overtime_duration",
+    "attend_group_change",
+    "attend_shift_change",
+    "attend_bossCheck_change",
+    "attendance_approve_status_change",
     "calendar_event_change",
+    "todo_task_create",
+    "todo_task_update",
+    "todo_task_delete",
+    "bpms_instance_change",
+    "bpms_task_change",
+    "hrm_user_record_change",
+    "chat_add_member",
+    "chat_remove_member",
+    "chat_quit",
+    "chat_update_owner",
+    "chat_update_title",
+    "chat_disband",
 ];
 
 /// Carries out one of the calls.

@@ -64,12 +64,13 @@ impl Params {
         self.integer(name)?.ok_or_else(|| Refusal::missing(name))
     }
 
-    /// A boolean, also as text.
+    /// A boolean, also as text, in whatever case: some languages write `True`.
     pub(crate) fn boolean(&self, name: &str) -> Result<Option<bool>, Refusal> {
-        match self.text(name).as_deref() {
-            None | Some("") => Ok(None),
-            Some("true") => Ok(Some(true)),
-            Some("false") => Ok(Some(false)),
+        match self.text(name) {
+            None => Ok(None),
+            Some(text) if text.is_empty() => Ok(None),
+            Some(text) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
+            Some(text) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
             Some(_) => Err(Refusal::business(400_002, format!("参数类型错误: {name}"))),
         }
     }
