@@ -100,7 +100,7 @@ async fn the_package_decrypts_what_the_simulator_pushes() {
         ..PushSettings::default()
     })
     .await;
-    let receiver = Receiver::start(sim.credentials()).await;
+    let receiver = Receiver::start(&sim.credentials()).await;
     sim.set_callback(Some(receiver.url.clone()));
     sim.live(&Plan { count: 200, interval_ms: 0.0, ..Plan::default() });
     sim.life_ended().await;
@@ -114,7 +114,7 @@ async fn the_package_decrypts_what_the_simulator_pushes() {
             json!({"signature": signed, "timestamp": push.time(), "nonce": push.query["nonce"], "encrypt": push.encrypt})
         })
         .collect();
-    let credentials = sim.credentials().clone();
+    let credentials = sim.credentials();
     let decrypted = blocking(move || {
         let arguments = [&["decrypt"][..], &keys(&credentials)].concat();
         python.filter(&arguments, &lines)
@@ -160,7 +160,7 @@ async fn the_package_reads_the_tree_and_the_failed_list() {
     let sim =
         sim(PushSettings { retry_after_ms: vec![5], failed_list_delay_ms: 0, ..PushSettings::default() })
             .await;
-    let receiver = Receiver::start(sim.credentials()).await;
+    let receiver = Receiver::start(&sim.credentials()).await;
     sim.set_callback(Some(receiver.url.clone()));
     for manner in [Manner::Failing, Manner::Misspelt, Manner::ForSomebodyElse] {
         receiver.answer(manner);
@@ -171,7 +171,7 @@ async fn the_package_reads_the_tree_and_the_failed_list() {
     sim.change(&Change::PersonRename { userid: "00018".into(), name: "改".into() }).expect("possible");
     sim.settled().await;
     receiver.answer(Manner::Right);
-    let (url, credentials) = (sim.url(), sim.credentials().clone());
+    let (url, credentials) = (sim.url(), sim.credentials());
     let read = blocking(move || {
         let keys = &credentials;
         let arguments = ["read", "--url", &url, "--corp-id", &keys.corp_id, "--app-key", &keys.app_key];

@@ -6,7 +6,7 @@
 //! | `GET`, `POST`, `DELETE /sim/faults` | shows what goes wrong, merges (RFC 7396) into it, ends it all |
 //! | `GET`, `POST /sim/push` | shows how events are pushed, merges into it |
 //! | `POST /sim/rate` | `{"rate":20}` calls a second for each application and path, 0 for no limit |
-//! | `POST /sim/callback` | `{"url":"http://…","check":true}`: where events go; `null` for nowhere; with `check`, sends `check_url` |
+//! | `POST /sim/callback` | `{"url":"http://…","check":true}`: where events go; `null` for nowhere; with `check`, sends `check_url`; `token` and `aes_key` change the keys |
 //! | `GET`, `POST /sim/apps/{key}` | shows what an application may do, merges into it |
 //! | `POST /sim/tokens/kill` | lets every access token die |
 //! | `POST /sim/changes` | makes one change, or a list of them in order: `{"kind":"person_rename","userid":"00017","name":"李四"}` |
@@ -158,6 +158,8 @@ async fn set_rate(State(sim): State<Sim>, Told(Rate { rate }): Told<Rate>) -> im
 #[serde(deny_unknown_fields)]
 struct Callback {
     url: Option<String>,
+    token: Option<String>,
+    aes_key: Option<String>,
     #[serde(default)]
     check: bool,
 }
@@ -168,6 +170,11 @@ async fn set_callback(
 ) -> Result<impl IntoResponse, ControlError> {
     let url = wanted.url.as_deref().map(Url::parse).transpose();
     let url = url.map_err(|error| ControlError::Invalid(format!("url: {error}")))?;
+    let current = sim.credentials();
+    let token = wanted.token.unwrap_or(current.callback_token);
+    let aes_key = wanted.aes_key.unwrap_or(current.callback_aes_key);
+    sim.set_callback_keys(&token, &aes_key)
+        .map_err(|error| ControlError::Invalid(format!("aes_key: {error}")))?;
     sim.set_callback(url.clone());
     let url = url.map(String::from);
     let checked = if wanted.check { sim.check_callback().await } else { None };

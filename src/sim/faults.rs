@@ -33,11 +33,51 @@ pub struct Faults {
     pub failing_pages: Vec<FailingPage>,
     /// Paths that are answered like methods that do not exist (`contacts-api.md §13`).
     pub unknown_methods: BTreeSet<String>,
-    /// `listsub` of a department outside of the scope lists the authorised children instead of refusing
-    /// (`contacts-api.md §3`, an open question).
-    pub listsub_filters: bool,
+    /// Calls of one address within 20 s that lead to a ban of five minutes; DingTalk allows 10,000
+    /// (`contacts-api.md §9`). Without it no address is banned by itself.
+    pub address_calls_per_20s: Option<usize>,
+    /// Answers to questions that the documents leave open.
+    pub variants: Variants,
     /// What happens to events on their way.
     pub events: EventFaults,
+}
+
+/// Behaviour of which the documents know more than one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Variants {
+    /// `listsub` of a department outside of the scope lists the authorised children instead of refusing
+    /// (`contacts-api.md §3`).
+    pub listsub_filters: bool,
+    /// `role/list` counts roles instead of groups, so that a group can be spread over pages (`contacts-api.md §7`).
+    pub role_list_counts_roles: bool,
+    /// The code for a userid that nobody has: 60121 in the field, 33012 in some lists (`errors.md §5`).
+    pub unknown_person_code: i64,
+    /// How the gateway of `/topapi` refuses.
+    pub gateway_errors: GatewayErrors,
+}
+
+impl Default for Variants {
+    fn default() -> Self {
+        Self {
+            listsub_filters: false,
+            role_list_counts_roles: false,
+            unknown_person_code: 60_121,
+            gateway_errors: GatewayErrors::Wrapped,
+        }
+    }
+}
+
+/// The shapes in which refusals of the gateway were seen (`errors.md §1`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GatewayErrors {
+    /// 88 with `sub_code` and `sub_msg`.
+    Wrapped,
+    /// 88 with the code in the text of `errmsg` alone.
+    Unstructured,
+    /// The code itself as `errcode`.
+    Bare,
 }
 
 /// Shares of the calls to a path, 0 to 1, that meet each fault. The faults are drawn in the order given here.

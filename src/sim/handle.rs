@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use rand::SeedableRng as _;
@@ -29,7 +29,7 @@ use super::sync::{Dice, lock, read, write};
 use super::time::SimClock;
 use super::truth::{self, Lines};
 use crate::clock::SharedClock;
-use crate::dingtalk::crypto::AesKey;
+use crate::dingtalk::crypto::{AesKey, AesKeyError};
 use crate::http::{Limits, serve};
 
 /// A running simulator. Clones are handles to the same one; [`Sim::stop`] ends it.
@@ -40,15 +40,19 @@ pub struct Sim(Arc<Inner>);
 struct Inner {
     pub(super) shared: Arc<Shared>,
     address: SocketAddr,
-    credentials: Credentials,
-    aes_key: AesKey,
-    stop: CancellationToken,
+    keys: RwLock<Keys>,
     tasks: TaskTracker,
     /// Ends the runs of random changes that are under way.
     end_life: Mutex<CancellationToken>,
     running: watch::Sender<usize>,
     made: AtomicU64,
     refused: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Keys {
+    credentials: Credentials,
+    aes_key: AesKey,
 }
 
 impl Sim {
@@ -90,9 +94,7 @@ impl Sim {
         let sim = Self(Arc::new(Inner {
             shared,
             address,
-            credentials,
-            aes_key,
-            stop: CancellationToken::new(),
+            keys: RwLock::new(Keys { credentials, aes_key }),
             tasks: TaskTracker::new(),
             end_life: Mutex::default(),
             running: watch::Sender::new(0),
@@ -103,7 +105,7 @@ impl Sim {
         let limits =
             Limits { connections: 4096, header: Duration::from_mins(1), drain: Duration::from_millis(200) };
         let router = control::router(sim.clone());
-        sim.0.tasks.spawn(serve(listener, router, limits, sim.0.stop.clone()));
+        sim.0.tasks.spawn(serve(listener, router, limits, sim.0.shared.stop.clone()));
         Ok(sim)
     }
 
@@ -122,8 +124,8 @@ impl Sim {
     }
 
     /// The keys of the organisation and its first application.
-    pub fn credentials(&self) -> &Credentials {
-        &self.0.credentials
+    pub fn credentials(&self) -> Credentials {
+        read(&self.0.keys).credentials.clone()
     }
 
     /// Makes one change and sends its events.
@@ -146,7 +148,7 @@ impl Sim {
         let (sim, plan) = (self.clone(), plan.clone());
         let ended = lock(&self.0.end_life).clone();
         self.0.tasks.spawn(async move {
-            let stop = sim.0.stop.clone();
+            let stop = sim.0.shared.stop.clone();
             tokio::select! {
                 () = sim.live_through(&plan, life) => {}
                 () = ended.cancelled() => {}
@@ -255,16 +257,29 @@ impl Sim {
 
     /// Sets where events go, as the console does without its check; `None` sends none.
     pub fn set_callback(&self, url: Option<Url>) {
-        let credentials = &self.0.credentials;
+        let keys = read(&self.0.keys);
         let subscription = url.map(|url| Subscription {
             url,
-            token: credentials.callback_token.clone(),
-            aes_key_text: credentials.callback_aes_key.clone(),
-            aes_key: self.0.aes_key.clone(),
+            token: keys.credentials.callback_token.clone(),
+            aes_key_text: keys.credentials.callback_aes_key.clone(),
+            aes_key: keys.aes_key.clone(),
             tags: None,
             owner: None,
         });
         self.0.shared.pusher.set_console(subscription);
+    }
+
+    /// Changes the keys of callbacks. Events that are on their way keep the old ones (`events.md §10`).
+    pub fn set_callback_keys(&self, token: &str, aes_key: &str) -> Result<(), AesKeyError> {
+        let parsed = AesKey::parse(aes_key)?;
+        {
+            let mut keys = write(&self.0.keys);
+            token.clone_into(&mut keys.credentials.callback_token);
+            aes_key.clone_into(&mut keys.credentials.callback_aes_key);
+            keys.aes_key = parsed;
+        }
+        self.set_callback(self.0.shared.pusher.console().map(|console| console.url));
+        Ok(())
     }
 
     /// Sends `check_url` to where events go, as the console does when its page is saved. `None` where they go nowhere.
@@ -353,33 +368,27 @@ impl Sim {
 
     /// A daemon's configuration for this simulator, ready to paste.
     pub fn daemon_toml(&self) -> String {
-        let Credentials { corp_id, app_key, app_secret, callback_token, callback_aes_key } =
-            &self.0.credentials;
+        let keys = self.credentials();
         let pairs = [
-            ("corp_id", corp_id),
-            ("app_key", app_key),
-            ("app_secret", app_secret),
-            ("callback_token", callback_token),
-            ("callback_aes_key", callback_aes_key),
-            ("oapi_url", &self.url()),
-            ("api_url", &self.url()),
+            ("corp_id", keys.corp_id),
+            ("app_key", keys.app_key),
+            ("app_secret", keys.app_secret),
+            ("callback_token", keys.callback_token),
+            ("callback_aes_key", keys.callback_aes_key),
+            ("oapi_url", self.url()),
+            ("api_url", self.url()),
         ];
         let mut table = String::from("[corps.main]\n");
         for (key, value) in pairs {
             // A text's Display is a TOML basic string, whatever is in it.
-            table.extend([
-                &format!("{key:<16}"),
-                " = ",
-                &toml::Value::from(value.as_str()).to_string(),
-                "\n",
-            ]);
+            table.extend([&format!("{key:<16}"), " = ", &toml::Value::from(value).to_string(), "\n"]);
         }
         table
     }
 
     /// Stops listening, breaks off what is under way, and waits until nothing of it is left.
     pub async fn stop(&self) {
-        self.0.stop.cancel();
+        self.0.shared.stop.cancel();
         self.0.shared.pusher.stop().await;
         self.0.tasks.close();
         self.0.tasks.wait().await;

@@ -1,6 +1,8 @@
 //! How many calls a second each application may make to each path (`contacts-api.md §9`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -10,11 +12,15 @@ struct Bucket {
     at: Instant,
 }
 
-/// A token bucket for each application and path, as deep as one second's allowance.
+/// A token bucket for each application and path, as deep as one second's allowance, and the calls of each address
+/// within the last 20 seconds.
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
     buckets: HashMap<(String, &'static str), Bucket>,
+    addresses: HashMap<IpAddr, VecDeque<Instant>>,
 }
+
+const ADDRESS_WINDOW: Duration = Duration::from_secs(20);
 
 impl Limits {
     /// Whether a call is admitted; `rate` is calls a second, 0 admits everything.
@@ -36,9 +42,26 @@ impl Limits {
     }
 }
 
+impl Limits {
+    /// Whether a call of an address is within `most` calls in 20 seconds. One that is not starts the count anew: the
+    /// ban that follows is longer than the window.
+    pub(crate) fn admit_address(&mut self, address: IpAddr, most: usize, now: Instant) -> bool {
+        let calls = self.addresses.entry(address).or_default();
+        while calls.front().is_some_and(|first| now.duration_since(*first) >= ADDRESS_WINDOW) {
+            calls.pop_front();
+        }
+        calls.push_back(now);
+        let admitted = calls.len() <= most;
+        if !admitted {
+            calls.clear();
+        }
+        admitted
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::net::Ipv4Addr;
 
     use super::*;
 
@@ -54,5 +77,16 @@ mod tests {
         assert!(limits.admit("app", "/topapi/v2/user/list", 20, start), "each path has its own");
         assert!(limits.admit("other", "/topapi/v2/user/get", 20, start), "and each application");
         assert_eq!((0..1000).filter(|_| limits.admit("app", "/x", 0, start)).count(), 1000);
+    }
+
+    #[test]
+    fn an_address_has_a_window_of_twenty_seconds() {
+        let mut limits = Limits::default();
+        let start = Instant::now();
+        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert!((0..10).all(|second| limits.admit_address(address, 10, at(second))));
+        assert!(limits.admit_address(address, 10, at(20)), "the first is out of the window");
+        assert!(!limits.admit_address(address, 10, at(20)), "eleven within it");
     }
 }

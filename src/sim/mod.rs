@@ -44,7 +44,9 @@ pub use self::change::{Change, ChangeError, Field, Happening, Kind};
 pub use self::command::{Args, run};
 pub use self::counters::PathCount;
 pub use self::events::{DiffInfo, FailedShape, Shape};
-pub use self::faults::{Ban, BanForm, EventFaults, FailingPage, Faults, Overload, PathFaults, Spell};
+pub use self::faults::{
+    Ban, BanForm, EventFaults, FailingPage, Faults, GatewayErrors, Overload, PathFaults, Spell, Variants,
+};
 pub use self::handle::Sim;
 pub use self::life::Plan;
 pub use self::options::{Counters, Credentials, LifeCount, Options, StartError, Status};

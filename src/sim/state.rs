@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
 
 use super::app::{App, Scope};
 use super::apply::World;
 use super::change::{Change, ChangeError, Happening};
 use super::counters::CallCounters;
 use super::events::{Event, Subject};
-use super::faults::Faults;
+use super::faults::{Ban, BanForm, Faults, Spell};
 use super::history::{Mark, RETENTION_MS};
 use super::limits::Limits;
 use super::push::Pusher;
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) calls: Mutex<CallCounters>,
     pub(crate) pusher: Pusher,
     pub(crate) happenings: broadcast::Sender<Happening>,
+    /// Cancelled when the simulator stops.
+    pub(crate) stop: CancellationToken,
 }
 
 /// Happenings that a slow listener may fall behind before it misses some.
@@ -72,6 +75,7 @@ impl Shared {
             calls: Mutex::default(),
             pusher: parts.pusher,
             happenings: broadcast::Sender::new(HAPPENINGS),
+            stop: CancellationToken::new(),
         }
     }
 
@@ -91,6 +95,14 @@ impl Shared {
     pub(crate) fn set_faults(&self, faults: Faults) {
         self.clock.set_skew(faults.clock_skew_ms);
         *write(&self.faults) = Arc::new(faults);
+    }
+
+    /// Bans the callers' addresses for five minutes (`contacts-api.md §9`).
+    pub(crate) fn ban(&self) {
+        let mut faults = (*self.faults()).clone();
+        let spell = Spell { for_ms: Some(300_000), since_ms: Some(self.clock.true_ms()) };
+        faults.ban = Some(Ban { form: BanForm::Html, spell });
+        self.set_faults(faults);
     }
 
     /// Lays a merge patch over the faults.

@@ -82,7 +82,7 @@ async fn tokens_are_taken_where_dingtalk_takes_them() {
 #[tokio::test]
 async fn three_endpoints_give_one_token_and_refuse_each_in_its_way() {
     let api = start(small()).await;
-    let keys = api.sim.credentials().clone();
+    let keys = api.sim.credentials();
     let modern = json!({"appKey": keys.app_key, "appSecret": keys.app_secret});
     let (_, answer) = api.bare("/v1.0/oauth2/accessToken", modern).await;
     assert_eq!(answer, json!({"accessToken": api.token, "expireIn": 7200}));
@@ -260,7 +260,7 @@ async fn a_scope_hides_the_rest() {
     let members = api.result("/topapi/role/simplelist", json!({"role_id": role["role_id"]})).await;
     assert_eq!(members["list"], json!([]), "its member is hidden");
 
-    faults(&api, &json!({"listsub_filters": true}));
+    faults(&api, &json!({"variants": {"listsub_filters": true}}));
     let listed = api.result("/topapi/v2/department/listsub", json!({"dept_id": parent})).await;
     let ids: Vec<&Value> = listed.as_array().unwrap().iter().map(|line| &line["dept_id"]).collect();
     assert_eq!(ids, [&json!(child)]);

@@ -20,7 +20,7 @@ impl Told {
     async fn start() -> Self {
         let push = PushSettings { shape: Shape::Documented, ..PushSettings::default() };
         let api = start(Options { users: 200, push, ..small() }).await;
-        let receiver = Receiver::start(api.sim.credentials()).await;
+        let receiver = Receiver::start(&api.sim.credentials()).await;
         api.sim.set_callback(Some(receiver.url.clone()));
         Self { api, receiver }
     }

@@ -62,7 +62,7 @@ async fn faults_push_rate_and_applications_are_shown_and_merged() {
 #[tokio::test]
 async fn changes_life_and_deliveries_are_driven_over_http() {
     let api = start(small()).await;
-    let receiver = Receiver::start(api.sim.credentials()).await;
+    let receiver = Receiver::start(&api.sim.credentials()).await;
     let url = receiver.url.as_str();
     let set = done(&api, "POST", "/sim/callback", json!({"url": url, "check": true})).await;
     assert_eq!(set, json!({"url": url, "checked": true}));

@@ -14,7 +14,7 @@ use crate::receiver::{Manner, Push, Receiver};
 
 async fn started(push: PushSettings) -> (Api, Receiver) {
     let api = start(Options { push, ..small() }).await;
-    let receiver = Receiver::start(api.sim.credentials()).await;
+    let receiver = Receiver::start(&api.sim.credentials()).await;
     api.sim.set_callback(Some(receiver.url.clone()));
     (api, receiver)
 }
@@ -240,7 +240,7 @@ async fn many_events_are_on_their_way_at_once() {
 async fn callbacks_are_registered_only_where_the_answer_is_right() {
     let (api, receiver) = started(impatient()).await;
     api.sim.set_callback(None);
-    let keys = api.sim.credentials().clone();
+    let keys = api.sim.credentials();
     let subscription = |changed: Value| {
         let mut body = json!({"call_back_tag": ["user_modify_org", "org_dept_create"], "token": keys.callback_token,
                               "aes_key": keys.callback_aes_key, "url": receiver.url.as_str()});
@@ -316,4 +316,40 @@ async fn what_the_application_does_not_see_fires_nothing() {
     assert_eq!(leave.len(), 1, "{pushes:?}");
     assert_eq!(leave[0].message["UserId"], json!(["00017"]));
     assert!(pushes.iter().all(|push| !push.message.to_string().contains("00018")), "{pushes:?}");
+}
+
+#[tokio::test]
+async fn keys_and_urls_change_while_events_are_on_their_way() {
+    let (api, receiver) = started(PushSettings { retry_after_ms: vec![], ..PushSettings::default() }).await;
+    receiver.answer(Manner::Failing);
+    pushes_of(&api, &receiver, 2).await;
+    let new_key = "b".repeat(43);
+    assert!(api.sim.set_callback_keys("another", "too short").is_err());
+    api.sim.set_callback_keys("another", &new_key).unwrap();
+    assert_eq!(api.sim.credentials().callback_aes_key, new_key);
+    let moved = Receiver::start(&api.sim.credentials()).await;
+    api.sim.set_callback(Some(moved.url.clone()));
+    assert_eq!(api.sim.resend(), 2);
+    api.sim.settled().await;
+    assert_eq!((moved.taken().len(), receiver.taken().len()), (2, 0), "to the new place, with the new keys");
+    api.sim.set_callback(None);
+    assert_eq!(api.sim.resend(), 0);
+}
+
+#[tokio::test]
+async fn stopping_breaks_off_what_hangs() {
+    let (api, receiver) = started(PushSettings::default()).await;
+    receiver.answer(Manner::Failing);
+    api.sim.change(&rename("等待重试")).unwrap();
+    api.sim.merge_faults(&json!({"paths": {"*": {"hang": 1.0}}})).unwrap();
+    let hanging = api.send("/topapi/v2/user/get", json!({"userid": "00017"}));
+    let stopping = async {
+        while !api.sim.counters().calls.contains_key("/topapi/v2/user/get") {
+            tokio::task::yield_now().await;
+        }
+        api.sim.stop().await;
+    };
+    let (answer, ()) = tokio::join!(hanging, stopping);
+    answer.expect_err("no answer");
+    assert_eq!(api.sim.counters().push.pending, 0);
 }

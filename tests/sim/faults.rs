@@ -235,3 +235,56 @@ async fn leavers_are_on_record() {
     let (status, refused) = api.modern("/v1.0/contact/empLeaveRecords?startTime=x&endTime=y").await;
     assert_eq!((status, &refused["code"]), (400, &json!("parameter.error")));
 }
+
+#[tokio::test]
+async fn open_questions_can_be_answered_either_way() {
+    let api = start(small()).await;
+    api.sim.kill_tokens();
+    faults(&api, &json!({"variants": {"gateway_errors": "unstructured"}}));
+    let answer = api.post(GET_USER, json!({"userid": "00017"})).await;
+    assert!(answer.get("sub_code").is_none() && answer["errcode"] == json!(88), "{answer}");
+    assert!(text(&answer["errmsg"]).contains("subcode=40014,"), "{answer}");
+    faults(&api, &json!({"variants": {"gateway_errors": "bare", "unknown_person_code": 33012}}));
+    assert_eq!(api.code(GET_USER, json!({"userid": "00017"})).await, "40014");
+    let mut api = api;
+    api.token = api.fresh_token().await;
+    assert_eq!(api.code(GET_USER, json!({"userid": "nobody"})).await, "33012");
+
+    let groups = api.result("/topapi/role/list", json!({"offset": 0, "size": 200})).await;
+    faults(&api, &json!({"variants": {"role_list_counts_roles": true}}));
+    let (mut merged, mut offset) = (Vec::<Value>::new(), 0);
+    loop {
+        let page = api.result("/topapi/role/list", json!({"offset": offset, "size": 3})).await;
+        for group in items(&page["list"]) {
+            match merged.last_mut().filter(|last| last["groupId"] == group["groupId"]) {
+                Some(last) => {
+                    last["roles"].as_array_mut().expect("a list").extend_from_slice(items(&group["roles"]));
+                }
+                None => merged.push(group.clone()),
+            }
+        }
+        if page["hasMore"] == json!(false) {
+            break;
+        }
+        offset += 3;
+    }
+    assert_eq!(json!(merged), groups["list"]);
+}
+
+#[tokio::test]
+async fn an_address_that_calls_too_often_is_banned_for_five_minutes() {
+    let api = start(small()).await;
+    faults(&api, &json!({"address_calls_per_20s": 5}));
+    for _ in 0..5 {
+        assert_eq!(api.code(GET_USER, json!({"userid": "00017"})).await, "0");
+    }
+    for _ in 0..2 {
+        let response = api.send(GET_USER, json!({"userid": "00017"})).await.unwrap();
+        assert_eq!(response.status().as_u16(), 405);
+    }
+    faults(&api, &json!({"address_calls_per_20s": null}));
+    api.clock.advance(299_999);
+    assert_eq!(api.send("/gettoken", json!({})).await.unwrap().status().as_u16(), 405);
+    api.clock.advance(1);
+    assert_eq!(api.code(GET_USER, json!({"userid": "00017"})).await, "0");
+}

@@ -84,7 +84,7 @@ pub(super) fn visible<'c>(call: &'c Call<'_>) -> Result<&'c Department, Refusal>
 /// `v2/department/listsub`: one level of children, never the parent itself.
 pub(super) fn listsub(call: &Call<'_>) -> Result<Payload, Refusal> {
     let parent = named(call, "dept_id", Some(ROOT))?;
-    if !is_visible(call, parent) && !call.faults.listsub_filters {
+    if !is_visible(call, parent) && !call.faults.variants.listsub_filters {
         return Err(Refusal::hidden_department());
     }
     let children: Vec<Child<'_>> = (call.view.children(parent.dept_id).into_iter())
@@ -139,7 +139,7 @@ pub(super) fn listparentbydept(call: &Call<'_>) -> Result<Payload, Refusal> {
 /// `v2/department/listparentbyuser`: not limited by the scope.
 pub(super) fn listparentbyuser(call: &Call<'_>) -> Result<Payload, Refusal> {
     let userid = call.params.required_text("userid")?;
-    let person = call.view.person(&userid).ok_or_else(Refusal::no_person)?;
+    let person = call.view.person(&userid).ok_or_else(|| Refusal::no_person(call.faults.variants))?;
     let lines: Vec<_> = (person.memberships.iter())
         .map(|place| json!({ "parent_dept_id_list": call.view.ancestry(place.dept_id) }))
         .collect();

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use crate::sim::faults::{GatewayErrors, Variants};
 use crate::sim::time::shanghai;
 
 /// Which part of DingTalk a path belongs to; it decides on the shape of errors.
@@ -108,8 +109,8 @@ impl Refusal {
         Self::business(60_003, "部门不存在")
     }
 
-    pub(crate) fn no_person() -> Self {
-        Self::business(60_121, "找不到该用户")
+    pub(crate) fn no_person(variants: Variants) -> Self {
+        Self::business(variants.unknown_person_code, "找不到该用户")
     }
 
     /// `contacts-api.md §3`.
@@ -227,22 +228,27 @@ pub(crate) fn success(family: Family, payload: &Payload, request_id: &str) -> Re
         Ok(body) => json_response(StatusCode::OK, body),
         Err(error) => {
             tracing::error!(%error, "an answer could not be written");
-            failure(family, &Refusal::Busy, request_id)
+            failure(family, &Refusal::Busy, request_id, Variants::default())
         }
     }
 }
 
 /// The answer to a call that is refused.
-pub(crate) fn failure(family: Family, refusal: &Refusal, request_id: &str) -> Response<Body> {
+pub(crate) fn failure(
+    family: Family,
+    refusal: &Refusal,
+    request_id: &str,
+    variants: Variants,
+) -> Response<Body> {
     let (status, body) = match family {
-        Family::Topapi => (StatusCode::OK, topapi_failure(refusal, request_id)),
+        Family::Topapi => (StatusCode::OK, topapi_failure(refusal, request_id, variants.gateway_errors)),
         Family::Classic => (StatusCode::OK, classic_failure(refusal)),
         Family::Modern => modern_failure(refusal, request_id),
     };
     json_response(status, body.to_string())
 }
 
-fn topapi_failure(refusal: &Refusal, request_id: &str) -> Value {
+fn topapi_failure(refusal: &Refusal, request_id: &str, form: GatewayErrors) -> Value {
     let (code, message) = (refusal.code(), refusal.message());
     if let Refusal::UnknownMethod { .. } = refusal {
         return json!({
@@ -252,14 +258,17 @@ fn topapi_failure(refusal: &Refusal, request_id: &str) -> Value {
             "request_id": request_id,
         });
     }
-    if refusal.is_of_gateway() {
-        return json!({
+    if refusal.is_of_gateway() && form != GatewayErrors::Bare {
+        let mut body = json!({
             "errcode": 88,
-            "sub_code": code.to_string(),
-            "sub_msg": message,
             "errmsg": format!("ding talk error[subcode={code},submsg={message}]"),
             "request_id": request_id,
         });
+        if form == GatewayErrors::Wrapped {
+            body["sub_code"] = code.to_string().into();
+            body["sub_msg"] = message.into();
+        }
+        return body;
     }
     json!({ "errcode": code, "errmsg": message, "request_id": request_id })
 }

@@ -48,7 +48,7 @@ pub(crate) async fn serve(
     let name = found.map_or(path.as_str(), |endpoint| endpoint.path);
     lock(&shared.calls).arrived(name, tokio::time::Instant::now());
     let faults = shared.faults();
-    let mut response = match trouble::meet(&shared, &faults, name).await {
+    let mut response = match trouble::meet(&shared, &faults, name, peer.ip()).await {
         Met::Nothing => {
             let outcome = answer(&shared, &faults, peer, found, &path, request).await;
             let request_id = shared.dice.request_id();
@@ -60,7 +60,7 @@ pub(crate) async fn serve(
                 }
                 Err(refusal) => {
                     shared.count_end(name, &refusal.label());
-                    envelope::failure(family, &refusal, &request_id)
+                    envelope::failure(family, &refusal, &request_id, faults.variants)
                 }
             }
         }
@@ -70,12 +70,13 @@ pub(crate) async fn serve(
         }
         Met::Busy => {
             shared.count_end(name, "-1");
-            envelope::failure(Family::of(&path), &Refusal::Busy, &shared.dice.request_id())
+            envelope::failure(Family::of(&path), &Refusal::Busy, &shared.dice.request_id(), faults.variants)
         }
         Met::Hang => {
             shared.count_end(name, "hang");
             // The server drops this future when the client goes away.
-            std::future::pending().await
+            shared.stop.cancelled().await;
+            trouble::broken()
         }
     };
     if let Ok(date) = HeaderValue::from_str(&http_date(shared.clock.now_ms())) {

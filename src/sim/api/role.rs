@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::endpoint::Call;
 use super::envelope::{Payload, Refusal};
+use crate::sim::model::{Role, RoleGroup};
 
 /// A slice of a list, by `offset` and `size`: both or neither. Gives the two, with `default` for a missing size.
 fn window(call: &Call<'_>, default: usize, most: i64) -> Result<(usize, usize), Refusal> {
@@ -35,14 +36,27 @@ fn sliced<T>(
     Payload::result(&result)
 }
 
-/// `role/list`. Whether offset and size count groups or roles is an open question; here they count groups.
+/// `role/list`. Whether offset and size count groups or roles is an open question.
 pub(super) fn list(call: &Call<'_>) -> Result<Payload, Refusal> {
-    sliced(call, call.view.groups(), 200, |group| {
-        let roles: Vec<Value> = (call.view.roles_of(group.group_id).into_iter())
-            .map(|role| json!({ "id": role.role_id, "name": role.name }))
-            .collect();
+    let listed = |group: &RoleGroup, roles: &[&Role]| {
+        let roles: Vec<Value> =
+            roles.iter().map(|role| json!({ "id": role.role_id, "name": role.name })).collect();
         json!({ "groupId": group.group_id, "name": group.name, "roles": roles })
-    })
+    };
+    let groups = call.view.groups();
+    if !call.faults.variants.role_list_counts_roles {
+        return sliced(call, groups, 200, |group| listed(group, &call.view.roles_of(group.group_id)));
+    }
+    // A group for each role, which the reader has to put together; one without roles stands for itself.
+    let mut single = Vec::new();
+    for group in groups {
+        let roles = call.view.roles_of(group.group_id);
+        if roles.is_empty() {
+            single.push((group, None));
+        }
+        single.extend(roles.into_iter().map(|role| (group, Some(role))));
+    }
+    sliced(call, single, 200, |(group, role)| listed(group, role.as_slice()))
 }
 
 /// `role/getrolegroup`.

@@ -1,14 +1,17 @@
 //! What a call can meet before DingTalk's programs see it.
 
 use std::io;
+use std::net::IpAddr;
 
 use axum::body::{Body, Bytes};
 use axum::http::{Response, StatusCode};
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::envelope::{html_response, json_response};
 use crate::sim::faults::{BanForm, Faults};
 use crate::sim::state::Shared;
+use crate::sim::sync::lock;
 
 /// What a call met on its way in.
 #[derive(Debug)]
@@ -29,13 +32,19 @@ const BANNED_PAGE: &str = "<!DOCTYPE html><html><head><meta charset=\"utf-8\"><t
 const GATEWAY_PAGE: &str = "<html>\r\n<head><title>Bad Gateway</title></head>\r\n<body><center><h1>Bad Gateway</h1></center></body>\r\n</html>";
 
 /// Throws the dice for a call to `path`.
-pub(super) async fn meet(shared: &Shared, faults: &Faults, path: &str) -> Met {
+pub(super) async fn meet(shared: &Shared, faults: &Faults, path: &str, address: IpAddr) -> Met {
     let now = shared.clock.true_ms();
     if faults.away.is_some_and(|spell| spell.lasts(now)) {
         return closed("away");
     }
     if let Some(ban) = faults.ban.filter(|ban| ban.spell.lasts(now)) {
         return banned(shared, ban.form);
+    }
+    if let Some(most) = faults.address_calls_per_20s
+        && !lock(&shared.limits).admit_address(address, most, Instant::now())
+    {
+        shared.ban();
+        return banned(shared, BanForm::Html);
     }
     let dice = &shared.dice;
     let chances = faults.of_path(path);
@@ -76,9 +85,13 @@ fn banned(shared: &Shared, form: BanForm) -> Met {
     Met::Answer { label: "ban", response }
 }
 
-/// A body that breaks before its first byte: the server closes the connection without having answered.
 fn closed(label: &'static str) -> Met {
+    Met::Answer { label, response: broken() }
+}
+
+/// A body that breaks before its first byte: the server closes the connection without having answered.
+pub(super) fn broken() -> Response<Body> {
     let broken =
         futures_util::stream::once(async { Err::<Bytes, io::Error>(io::ErrorKind::ConnectionReset.into()) });
-    Met::Answer { label, response: Response::new(Body::from_stream(broken)) }
+    Response::new(Body::from_stream(broken))
 }

@@ -273,7 +273,7 @@ pub(super) fn get(call: &Call<'_>) -> Result<Payload, Refusal> {
 
 /// The person who was found, refused outside of the scope.
 fn visible<'p>(call: &Call<'_>, found: Option<&'p Person>) -> Result<&'p Person, Refusal> {
-    let person = found.ok_or_else(Refusal::no_person)?;
+    let person = found.ok_or_else(|| Refusal::no_person(call.faults.variants))?;
     if call.app.settings.scope.has_person(&call.view, person) {
         Ok(person)
     } else {
@@ -319,7 +319,7 @@ pub(super) fn listadmin(call: &Call<'_>) -> Result<Payload, Refusal> {
 /// `user/get_admin_scope`: every administrator administers everything here.
 pub(super) fn get_admin_scope(call: &Call<'_>) -> Result<Payload, Refusal> {
     let userid = call.params.required_text("userid")?;
-    let person = call.view.person(&userid).ok_or_else(Refusal::no_person)?;
+    let person = call.view.person(&userid).ok_or_else(|| Refusal::no_person(call.faults.variants))?;
     let departments = if person.admin == Admin::No { vec![] } else { vec![ROOT] };
     Ok(Payload::fields(json!({ "dept_ids": departments })))
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::reply::{PushFailure, check};
-use super::{Owner, Pusher, SignatureParameter, Subscription, TimestampParameter};
+use super::{Channel, Owner, Pusher, SignatureParameter, Subscription, TimestampParameter};
 use crate::dingtalk::crypto::{encrypt, signature};
 use crate::sim::events::{Event, Rendering, Shape};
 use crate::sim::sync::lock;
@@ -16,6 +16,7 @@ use crate::sim::sync::lock;
 /// encryption and the nonce are new each time.
 #[derive(Debug, Clone)]
 pub(super) struct Delivery {
+    channel: Channel,
     subscription: Subscription,
     event: Arc<Event>,
     message: String,
@@ -33,7 +34,12 @@ struct Envelope {
 }
 
 impl Delivery {
-    pub(super) fn new(pusher: &Pusher, subscription: Subscription, event: &Arc<Event>) -> Self {
+    pub(super) fn new(
+        pusher: &Pusher,
+        channel: Channel,
+        subscription: Subscription,
+        event: &Arc<Event>,
+    ) -> Self {
         let settings = pusher.settings();
         let dice = &pusher.0.dice;
         let documented = match settings.shape {
@@ -49,7 +55,18 @@ impl Delivery {
             event_id: &dice.hex(32),
         });
         let envelope = Envelope::draw(pusher, &subscription, event.at);
-        Self { subscription, event: Arc::clone(event), message, envelope }
+        Self { channel, subscription, event: Arc::clone(event), message, envelope }
+    }
+
+    pub(super) fn channel(&self) -> Channel {
+        self.channel
+    }
+
+    /// Sends it to another place, or with other keys. Attempts under way keep those that they began with
+    /// (`events.md §10`).
+    pub(super) fn redirect(&mut self, pusher: &Pusher, subscription: Subscription) {
+        self.envelope = Envelope::draw(pusher, &subscription, self.event.at);
+        self.subscription = subscription;
     }
 
     pub(super) fn event(&self) -> &Event {

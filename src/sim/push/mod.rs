@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use self::delivery::Delivery;
 pub use self::reply::PushFailure;
-pub(crate) use self::settings::Subscription;
+pub(crate) use self::settings::{Channel, Subscription};
 pub use self::settings::{Owner, PushSettings, SignatureParameter, TimestampParameter};
 use super::counters::Histogram;
 use super::events::Event;
@@ -147,10 +147,17 @@ impl Pusher {
         *write(&self.0.registered) = subscription;
     }
 
+    fn subscription(&self, channel: Channel) -> Option<Subscription> {
+        match channel {
+            Channel::Console => self.console(),
+            Channel::Registered => self.registered(),
+        }
+    }
+
     /// Hands an event over for delivery to everybody who subscribed to it.
     pub(crate) fn send(&self, event: &Arc<Event>, faults: EventFaults) {
-        let subscriptions = [self.console(), self.registered()];
-        for subscription in subscriptions.into_iter().flatten() {
+        for channel in [Channel::Console, Channel::Registered] {
+            let Some(subscription) = self.subscription(channel) else { continue };
             let tags = subscription.tags.as_ref();
             if tags.is_some_and(|tags| !tags.contains(event.topic.name())) {
                 continue;
@@ -159,7 +166,7 @@ impl Pusher {
                 lock(&self.0.ledger).count.lost += 1;
                 continue;
             }
-            let delivery = Delivery::new(self, subscription, event);
+            let delivery = Delivery::new(self, channel, subscription, event);
             if self.0.dice.chance(faults.duplicate_share) {
                 lock(&self.0.ledger).count.duplicated += 1;
                 self.deliver(delivery.clone(), faults.delay_ms);
@@ -201,12 +208,18 @@ impl Pusher {
         let _settled = pending.wait_for(|pending| *pending == 0).await;
     }
 
-    /// Pushes everything that failed once more, now; tells how much that was.
+    /// Pushes everything that failed once more, now, to where events go now; tells how much that was.
     pub(crate) fn resend(&self) -> usize {
         let failed: Vec<Failed> = lock(&self.0.ledger).failed.drain(..).collect();
-        let count = failed.len();
-        for item in failed {
-            self.deliver(item.delivery, [0, 0]);
+        let mut count = 0;
+        for mut item in failed {
+            if let Some(subscription) = self.subscription(item.delivery.channel()) {
+                item.delivery.redirect(self, subscription);
+                self.deliver(item.delivery, [0, 0]);
+                count += 1;
+            } else {
+                lock(&self.0.ledger).failed.push_back(item);
+            }
         }
         count
     }

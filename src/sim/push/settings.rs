@@ -91,6 +91,15 @@ impl Default for PushSettings {
     }
 }
 
+/// Who subscribed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Channel {
+    /// The application, in the console.
+    Console,
+    /// The organisation, through the API.
+    Registered,
+}
+
 /// Where events go, with the keys of that place.
 #[derive(Debug, Clone)]
 pub(crate) struct Subscription {
