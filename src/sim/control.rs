@@ -22,7 +22,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
@@ -94,16 +93,10 @@ impl From<serde_json::Error> for ControlError {
     }
 }
 
-impl From<JsonRejection> for ControlError {
-    fn from(rejection: JsonRejection) -> Self {
-        Self::Invalid(rejection.body_text())
-    }
-}
-
 /// A JSON body whose errors are told as JSON.
-struct Told<T>(T);
+struct JsonBody<T>(T);
 
-impl<T: serde::de::DeserializeOwned, S: Send + Sync> FromRequest<S> for Told<T> {
+impl<T: serde::de::DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = ControlError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ControlError> {
@@ -122,7 +115,7 @@ async fn faults(State(sim): State<Sim>) -> Json<Faults> {
 
 async fn merge_faults(
     State(sim): State<Sim>,
-    Told(patch): Told<Value>,
+    JsonBody(patch): JsonBody<Value>,
 ) -> Result<Json<Faults>, ControlError> {
     Ok(Json(sim.merge_faults(&patch)?))
 }
@@ -138,7 +131,7 @@ async fn push(State(sim): State<Sim>) -> impl IntoResponse {
 
 async fn merge_push(
     State(sim): State<Sim>,
-    Told(patch): Told<Value>,
+    JsonBody(patch): JsonBody<Value>,
 ) -> Result<impl IntoResponse, ControlError> {
     Ok(Json(sim.merge_push_settings(&patch)?))
 }
@@ -149,7 +142,7 @@ struct Rate {
     rate: u32,
 }
 
-async fn set_rate(State(sim): State<Sim>, Told(Rate { rate }): Told<Rate>) -> impl IntoResponse {
+async fn set_rate(State(sim): State<Sim>, JsonBody(Rate { rate }): JsonBody<Rate>) -> impl IntoResponse {
     sim.set_rate(rate);
     Json(json!({ "rate": rate }))
 }
@@ -166,7 +159,7 @@ struct Callback {
 
 async fn set_callback(
     State(sim): State<Sim>,
-    Told(wanted): Told<Callback>,
+    JsonBody(wanted): JsonBody<Callback>,
 ) -> Result<impl IntoResponse, ControlError> {
     let url = wanted.url.as_deref().map(Url::parse).transpose();
     let url = url.map_err(|error| ControlError::Invalid(format!("url: {error}")))?;
@@ -196,7 +189,7 @@ fn no_app(key: &str) -> ControlError {
 async fn merge_app(
     State(sim): State<Sim>,
     Path(key): Path<String>,
-    Told(patch): Told<Value>,
+    JsonBody(patch): JsonBody<Value>,
 ) -> Result<impl IntoResponse, ControlError> {
     let settings = sim.merge_app_settings(&key, &patch)?;
     settings.map(Json).ok_or_else(|| no_app(&key))
@@ -212,7 +205,10 @@ struct Happenings {
     happenings: Vec<Happening>,
 }
 
-async fn change(State(sim): State<Sim>, Told(wanted): Told<Value>) -> Result<Json<Happenings>, ControlError> {
+async fn change(
+    State(sim): State<Sim>,
+    JsonBody(wanted): JsonBody<Value>,
+) -> Result<Json<Happenings>, ControlError> {
     let changes: Vec<Change> = match wanted {
         Value::Array(_) => serde_json::from_value(wanted)?,
         single => vec![serde_json::from_value(single)?],
@@ -229,7 +225,7 @@ async fn change(State(sim): State<Sim>, Told(wanted): Told<Value>) -> Result<Jso
     Ok(Json(Happenings { happenings }))
 }
 
-async fn live(State(sim): State<Sim>, Told(plan): Told<Plan>) -> impl IntoResponse {
+async fn live(State(sim): State<Sim>, JsonBody(plan): JsonBody<Plan>) -> impl IntoResponse {
     sim.live(&plan);
     Json(sim.life())
 }
@@ -261,7 +257,7 @@ impl Patience {
 
 async fn wait_for_life(
     State(sim): State<Sim>,
-    Told(patience): Told<Patience>,
+    JsonBody(patience): JsonBody<Patience>,
 ) -> Result<impl IntoResponse, ControlError> {
     patience.wait(sim.life_ended()).await?;
     Ok(Json(sim.life()))
@@ -273,7 +269,7 @@ async fn resend(State(sim): State<Sim>) -> impl IntoResponse {
 
 async fn settle(
     State(sim): State<Sim>,
-    Told(patience): Told<Patience>,
+    JsonBody(patience): JsonBody<Patience>,
 ) -> Result<impl IntoResponse, ControlError> {
     patience.wait(sim.settled()).await?;
     Ok(Json(sim.counters().push))

@@ -118,7 +118,7 @@ impl Spell {
 
     /// When it ends, milliseconds UTC.
     pub(crate) fn end(self) -> Option<i64> {
-        Some(self.since_ms? + i64::try_from(self.for_ms?).ok()?)
+        Some(self.since_ms?.saturating_add(i64::try_from(self.for_ms?).ok()?))
     }
 }
 

@@ -159,8 +159,9 @@ impl Sim {
     }
 
     async fn live_through(&self, plan: &Plan, mut life: Life) {
-        let mut pace = (plan.interval_ms > 0.0)
-            .then(|| tokio::time::interval(Duration::from_secs_f64((plan.interval_ms / 1000.0).max(1e-6))));
+        let mut pace = (plan.interval_ms > 0.0).then(|| {
+            tokio::time::interval(Duration::from_secs_f64((plan.interval_ms / 1000.0).clamp(1e-6, 86_400.0)))
+        });
         let mut made = 0;
         while plan.count == 0 || made < plan.count {
             match &mut pace {

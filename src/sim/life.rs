@@ -246,7 +246,7 @@ impl Life {
             return Some(Change::OrganisationRename { name });
         }
         let dept_id = self.department(world)?;
-        let depth = world.organisation.ancestry(dept_id).len();
+        let depth = world.view().ancestry(dept_id).len();
         Some(match kind {
             Kind::DepartmentCreate => Change::DepartmentCreate {
                 name: format!("{}{}", names::department(&mut self.random, depth), self.turn),

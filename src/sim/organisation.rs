@@ -125,17 +125,6 @@ impl Organisation {
         found
     }
 
-    /// The department and its ancestors up to the root.
-    pub(crate) fn ancestry(&self, dept_id: i64) -> Vec<i64> {
-        let mut line = vec![dept_id];
-        let mut current = self.department(dept_id);
-        while let Some(parent) = current.and_then(|department| department.parent_id) {
-            line.push(parent);
-            current = self.department(parent);
-        }
-        line
-    }
-
     /// Stores a department; what stood under its id before comes back.
     pub(crate) fn put_department(&mut self, department: Department) -> Option<Arc<Department>> {
         let dept_id = department.dept_id;

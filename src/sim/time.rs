@@ -28,7 +28,7 @@ impl SimClock {
 
     /// What it shows, milliseconds UTC. Goes into what is sent.
     pub(crate) fn now_ms(&self) -> i64 {
-        self.true_ms() + self.skew_ms.load(Ordering::Relaxed)
+        self.true_ms().saturating_add(self.skew_ms.load(Ordering::Relaxed))
     }
 
     /// The right time, milliseconds UTC. Lives of tokens and punishments are measured with it.

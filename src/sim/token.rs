@@ -79,8 +79,9 @@ impl Tokens {
 }
 
 fn is_good(token: &Token, now: i64, life_ms: Option<u64>) -> bool {
-    let killed =
-        life_ms.and_then(|life| i64::try_from(life).ok()).is_some_and(|life| now >= token.issued_at + life);
+    let killed = life_ms
+        .and_then(|life| i64::try_from(life).ok())
+        .is_some_and(|life| now >= token.issued_at.saturating_add(life));
     now < token.expires_at && !killed
 }
 

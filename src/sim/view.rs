@@ -188,9 +188,9 @@ impl<'a> View<'a> {
 
     /// A role's members by ascending userid; those of built-in roles follow from other facts.
     pub(crate) fn role_members(&self, role: &Role) -> Vec<&Person> {
-        let holds: Box<dyn Fn(&Person) -> bool> = match role.built_in {
-            Some(duty) => Box::new(move |person| self.has_duty(person, duty)),
-            None => Box::new(|person| person.has_role(role.role_id)),
+        let holds = |person: &Person| match role.built_in {
+            Some(duty) => self.has_duty(person, duty),
+            None => person.has_role(role.role_id),
         };
         let candidates: BTreeSet<&str> = match role.built_in {
             Some(BuiltIn::Manager) => self.managers(),

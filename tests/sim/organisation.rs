@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{Api, items, number, small, start, text};
-use dingsync::sim::{Options, Subject};
+use dingsync::sim::{Options, Plan, Subject};
 use serde_json::{Value, json};
 
 fn truth(api: &Api, subject: Subject) -> Vec<Value> {
@@ -23,6 +23,18 @@ async fn the_same_seed_gives_the_same_organisation_byte_for_byte() {
     let first = everything(7).await;
     assert_eq!(first, everything(7).await);
     assert_ne!(first, everything(8).await);
+}
+
+#[tokio::test]
+async fn it_may_be_tiny() {
+    for (users, departments) in [(0, 1), (1, 1), (3, 2), (0, 30), (60, 1)] {
+        let api = start(Options { users, departments, rate: 0, ..Options::default() }).await;
+        assert_eq!(truth(&api, Subject::Users).len(), users);
+        assert_eq!(truth(&api, Subject::Departments).len(), departments);
+        api.sim.live(&Plan { count: 50, interval_ms: 0.0, ..Plan::default() });
+        api.sim.life_ended().await;
+        assert_eq!(api.sim.life().made, 50, "{users} people, {departments} departments");
+    }
 }
 
 #[tokio::test]

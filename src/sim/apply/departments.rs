@@ -12,7 +12,7 @@ impl Edit<'_> {
     pub(super) fn create_department(&mut self, name: &str, parent_id: i64) -> Result<(), ChangeError> {
         self.department(parent_id)?;
         self.check_name(name, parent_id, None)?;
-        if self.organisation().ancestry(parent_id).len() > MAX_DEPTH {
+        if self.ancestry(parent_id).len() > MAX_DEPTH {
             return Err(ChangeError::Refused("the tree would be too deep"));
         }
         let dept_id = self.world.next_department;
@@ -22,6 +22,10 @@ impl Edit<'_> {
         self.put_department(department);
         self.tell_departments(Topic::DepartmentCreate, &[dept_id]);
         Ok(())
+    }
+
+    fn ancestry(&self, dept_id: i64) -> Vec<i64> {
+        self.world.view().ancestry(dept_id)
     }
 
     /// The rules for names: 1 to 64 characters, no hyphen or comma, unique among siblings (`contacts-api.md §4.2`).
@@ -75,10 +79,9 @@ impl Edit<'_> {
         if below.contains(&parent_id) {
             return Err(ChangeError::Refused("a department cannot move below itself"));
         }
-        let own_depth = self.organisation().ancestry(dept_id).len();
-        let deepest =
-            below.iter().map(|id| self.organisation().ancestry(*id).len()).max().unwrap_or(own_depth);
-        if self.organisation().ancestry(parent_id).len() + deepest - own_depth > MAX_DEPTH {
+        let own_depth = self.ancestry(dept_id).len();
+        let deepest = below.iter().map(|id| self.ancestry(*id).len()).max().unwrap_or(own_depth);
+        if self.ancestry(parent_id).len() + deepest - own_depth > MAX_DEPTH {
             return Err(ChangeError::Refused("the tree would be too deep"));
         }
         self.check_name(&before.name, parent_id, Some(dept_id))?;

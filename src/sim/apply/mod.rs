@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use rand::RngExt as _;
 
-use super::change::{Applied, Change, ChangeError, Happening, Kind};
+use super::change::{Applied, Change, ChangeError, Happening};
 use super::events::{Event, Subject, Topic, difference};
 use super::history::{Before, History, Mark};
 use super::model::{Admin, BuiltIn, Department, LeaveRecord, Person, ROOT, Role, RoleGroup, Userid};
@@ -176,6 +176,18 @@ impl Edit<'_> {
     fn person(&self, userid: &str) -> Result<Arc<Person>, ChangeError> {
         let found = self.organisation().person(userid).cloned();
         found.ok_or_else(|| ChangeError::NoPerson(userid.to_owned()))
+    }
+
+    /// People by their userids, each of them once.
+    fn everybody(&self, userids: &[String]) -> Result<Vec<Arc<Person>>, ChangeError> {
+        let mut people: Vec<Arc<Person>> = Vec::with_capacity(userids.len());
+        for userid in userids {
+            let person = self.person(userid)?;
+            if people.iter().all(|known| known.userid != person.userid) {
+                people.push(person);
+            }
+        }
+        Ok(people)
     }
 
     fn department(&self, dept_id: i64) -> Result<Arc<Department>, ChangeError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rand::RngExt as _;
 
-use super::{Edit, Kind};
+use super::Edit;
 use crate::sim::change::{ChangeError, Field};
 use crate::sim::events::Topic;
 use crate::sim::model::{Admin, BuiltIn, LeaveRecord, Membership, Person, Userid};
@@ -141,8 +141,7 @@ impl Edit<'_> {
         value: Option<&String>,
     ) -> Result<(), ChangeError> {
         let mut edited = Vec::with_capacity(userids.len());
-        for userid in userids {
-            let before = self.person(userid)?;
+        for before in self.everybody(userids)? {
             let mut after = (*before).clone();
             set(&mut after, field, value)?;
             edited.push((before, after));
@@ -260,15 +259,9 @@ impl Edit<'_> {
     }
 
     pub(super) fn leave(&mut self, userids: &[String]) -> Result<(), ChangeError> {
-        let mut leaving: Vec<Arc<Person>> = Vec::with_capacity(userids.len());
-        for userid in userids {
-            let person = self.person(userid)?;
-            if person.admin == Admin::Main {
-                return Err(ChangeError::Refused("the main administrator cannot leave"));
-            }
-            if leaving.iter().all(|known| known.userid != person.userid) {
-                leaving.push(person);
-            }
+        let leaving = self.everybody(userids)?;
+        if leaving.iter().any(|person| person.admin == Admin::Main) {
+            return Err(ChangeError::Refused("the main administrator cannot leave"));
         }
         let ids: Vec<Userid> = leaving.iter().map(|person| Userid::clone(&person.userid)).collect();
         for person in &leaving {
@@ -337,7 +330,6 @@ impl Edit<'_> {
             self.happening.people.clear();
             self.happening.name.clear();
         }
-        debug_assert_eq!(self.happening.kind, Kind::PersonRecycle);
         self.happening.former_name = Some(predecessor.name.clone());
         self.admit(vec![newcomer]);
         Ok(())

@@ -6,7 +6,7 @@ use super::Edit;
 use crate::sim::change::ChangeError;
 use crate::sim::events::{Subject, Topic, group_label, role_label};
 use crate::sim::history::Before;
-use crate::sim::model::{Person, Role, RoleGrant, RoleGroup, Userid};
+use crate::sim::model::{Role, RoleGrant, RoleGroup, Userid};
 
 const BUILT_IN: ChangeError = ChangeError::Refused("built-in roles and their group cannot be edited");
 
@@ -158,17 +158,6 @@ impl Edit<'_> {
         }
         self.tell_membership(&given, role_id, "add");
         Ok(())
-    }
-
-    fn everybody(&self, userids: &[String]) -> Result<Vec<Arc<Person>>, ChangeError> {
-        let mut people: Vec<Arc<Person>> = Vec::with_capacity(userids.len());
-        for userid in userids {
-            let person = self.person(userid)?;
-            if people.iter().all(|known| known.userid != person.userid) {
-                people.push(person);
-            }
-        }
-        Ok(people)
     }
 
     pub(super) fn take_role(&mut self, role_id: i64, userids: &[String]) -> Result<(), ChangeError> {
