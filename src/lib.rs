@@ -5,6 +5,16 @@
 //! what they read. A bootstrap, a reconcile and an operator mark objects the same way.
 
 pub mod clock;
+pub mod config;
 pub mod dingtalk;
 pub mod http;
+pub mod lane;
+pub mod lifecycle;
+pub mod ops;
+pub mod random;
+pub mod receive;
+pub mod secret;
 pub mod sim;
+pub mod store;
+pub mod sync;
+pub mod telemetry;

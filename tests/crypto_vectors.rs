@@ -81,10 +81,10 @@ fn malformed_keys_say_what_is_wrong_with_them() {
 
 #[test]
 fn a_length_field_that_lies_is_refused() {
-    use base64::Engine as _;
     let key = AesKey::parse(&"k".repeat(43)).unwrap();
     // One whole block of padding removed from a good frame leaves a length field that points past the end.
     let good = encrypt(&key, [1; 16], &"m".repeat(44), b"");
+    use base64::Engine as _;
     let engine = base64::engine::general_purpose::STANDARD;
     let mut bytes = engine.decode(good).unwrap();
     bytes.truncate(32);

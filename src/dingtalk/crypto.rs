@@ -117,12 +117,14 @@ pub fn signature(token: &str, timestamp: &str, nonce: &str, encrypt: &str) -> St
     for part in parts {
         sha1.update(part.as_bytes());
     }
-    sha1.finalize().iter().fold(String::with_capacity(40), |mut hex, byte| {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        hex.push(char::from(DIGITS[usize::from(byte & 15)]));
-        hex
-    })
+    hex(&sha1.finalize())
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// Compares without telling by its duration where two texts differ. Their lengths are no secret.

@@ -3,4 +3,20 @@
 //! Nothing here knows a database or a mirror. Protocol facts carry their source, a section of the protocol notes
 //! (`events.md §3`, `contacts-api.md §2`, `errors.md §1`).
 
+pub mod breaker;
+pub mod client;
+mod contacts;
 pub mod crypto;
+pub mod endpoint;
+mod envelope;
+pub mod error;
+pub mod event;
+pub mod lenient;
+pub mod model;
+pub mod pace;
+mod token;
+mod transport;
+
+pub use client::Client;
+pub use error::{ApiError, Class};
+pub use transport::{Hosts, TransportError, is_loopback};

@@ -1,0 +1,120 @@
+-- The daemon's own tables. Instants are milliseconds since the epoch, UTC.
+
+-- One row an organisation: counters that transactions take in turn.
+CREATE TABLE dingsync_corp (
+    corp_id              TEXT    NOT NULL PRIMARY KEY,
+    change_seq           INTEGER NOT NULL DEFAULT 0,
+    bootstrap_run        INTEGER NOT NULL DEFAULT 0,
+    bootstrap_started_at INTEGER,
+    bootstrap_error      TEXT,
+    -- Calls that count against the organisation's month (Shanghai's, such as 2026-11).
+    metered_month        TEXT,
+    metered_calls        INTEGER NOT NULL DEFAULT 0
+);
+
+-- Deletions within the guard's window.
+CREATE TABLE dingsync_deletion (
+    id         INTEGER PRIMARY KEY,
+    corp_id    TEXT    NOT NULL,
+    entity     TEXT    NOT NULL,
+    deleted_at INTEGER NOT NULL
+);
+CREATE INDEX dingsync_deletion_window ON dingsync_deletion (corp_id, entity, deleted_at);
+
+-- Every authentic event, as it was decrypted.
+CREATE TABLE dingsync_inbox (
+    id              INTEGER PRIMARY KEY,
+    corp_id         TEXT    NOT NULL,
+    event_key       TEXT    NOT NULL,
+    event_id        TEXT,
+    event_type      TEXT    NOT NULL,
+    operator_userid TEXT,
+    occurred_at     INTEGER,
+    received_at     INTEGER NOT NULL,
+    message         TEXT    NOT NULL,
+    UNIQUE (corp_id, event_key)
+);
+CREATE INDEX dingsync_inbox_received ON dingsync_inbox (corp_id, received_at);
+
+-- The ledger: one row for each object that was ever heard of; queue, memory of what was read, tombstone.
+CREATE TABLE dingsync_object (
+    corp_id         TEXT    NOT NULL,
+    kind            TEXT    NOT NULL,
+    object_id       TEXT    NOT NULL,
+    -- Hints counted, and how many of them a finished read has answered: pending is wanted > done.
+    wanted          INTEGER NOT NULL,
+    done            INTEGER NOT NULL DEFAULT 0,
+    -- The value of wanted that the running read answers.
+    claimed         INTEGER NOT NULL DEFAULT 0,
+    -- 0 live, 1 background.
+    lane            INTEGER NOT NULL,
+    -- When the object may be claimed; under a lease, when that runs out; NULL while there is nothing to do.
+    ready_at        INTEGER,
+    pending_since   INTEGER,
+    lease           INTEGER,
+    attempts        INTEGER NOT NULL DEFAULT 0,
+    -- What the hints since the last answer expect: 1 present, 2 changed, 4 gone.
+    expects         INTEGER NOT NULL DEFAULT 0,
+    -- Events that no read has shown the effect of.
+    unproven        INTEGER NOT NULL DEFAULT 0,
+    -- The confirming read that comes next: 0 none, 1 and 2 after a contradiction, 3 after a read that showed nothing new.
+    confirm         INTEGER NOT NULL DEFAULT 0,
+    -- Who asked, strongest first: 4 event, 3 push, 2 manual, 1 reconcile, 0 bootstrap.
+    cause           INTEGER NOT NULL,
+    event_id        TEXT,
+    operator_userid TEXT,
+    run_id          INTEGER NOT NULL DEFAULT 0,
+    -- What the last read said: 0 never read, 1 present, 2 gone, 3 hidden, 4 gone but held by the deletion guard.
+    standing        INTEGER NOT NULL DEFAULT 0,
+    read_at         INTEGER,
+    changed_at      INTEGER,
+    parked_reason   TEXT,
+    parked_at       INTEGER,
+    -- Where a read of several pages goes on.
+    progress        TEXT,
+    PRIMARY KEY (corp_id, kind, object_id)
+) WITHOUT ROWID;
+CREATE INDEX dingsync_object_ready ON dingsync_object (corp_id, lane, kind, ready_at, pending_since)
+    WHERE ready_at IS NOT NULL;
+CREATE INDEX dingsync_object_leased ON dingsync_object (corp_id, lane) WHERE lease IS NOT NULL;
+CREATE INDEX dingsync_object_confirming ON dingsync_object (corp_id) WHERE confirm > 0;
+CREATE INDEX dingsync_object_apart ON dingsync_object (corp_id, standing) WHERE standing > 2;
+CREATE INDEX dingsync_object_parked ON dingsync_object (corp_id) WHERE parked_reason IS NOT NULL;
+
+-- What role/simplelist says of a member's managed departments, kept also for people whose own read is still to come.
+CREATE TABLE dingsync_role_scope (
+    corp_id         TEXT    NOT NULL,
+    role_id         INTEGER NOT NULL,
+    userid          TEXT    NOT NULL,
+    manage_dept_ids TEXT    NOT NULL,
+    seen_in         INTEGER NOT NULL,
+    PRIMARY KEY (corp_id, role_id, userid)
+) WITHOUT ROWID;
+
+-- Work that somebody asked for, with its progress and its result.
+CREATE TABLE dingsync_run (
+    id           INTEGER PRIMARY KEY,
+    corp_id      TEXT    NOT NULL,
+    kind         TEXT    NOT NULL,
+    options      TEXT    NOT NULL,
+    state        TEXT    NOT NULL,
+    requested_at INTEGER NOT NULL,
+    started_at   INTEGER,
+    finished_at  INTEGER,
+    phase        TEXT,
+    progress     INTEGER NOT NULL DEFAULT 0,
+    total        INTEGER,
+    summary      TEXT,
+    error        TEXT
+);
+CREATE INDEX dingsync_run_open ON dingsync_run (corp_id, state);
+
+CREATE TABLE dingsync_run_item (
+    id         INTEGER PRIMARY KEY,
+    run_id     INTEGER NOT NULL,
+    entity     TEXT    NOT NULL,
+    entity_id  TEXT    NOT NULL,
+    difference TEXT    NOT NULL,
+    fields     TEXT    NOT NULL
+);
+CREATE INDEX dingsync_run_item_run ON dingsync_run_item (run_id);

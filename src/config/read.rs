@@ -1,0 +1,381 @@
+//! From written values to the typed configuration.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use jiff::civil::Time;
+use url::Url;
+
+use super::keys::{self, KEYS, Key, Kind};
+use super::layers::{Entry, Layers, Origin, Written};
+use super::{
+    Application, Callback, CallbackKeys, Config, Corp, Effective, Guard, Log, Needs, Ops, OpsToken, Problem,
+    Reconcile, Server,
+};
+use crate::dingtalk::crypto::AesKey;
+use crate::dingtalk::{Hosts, is_loopback};
+use crate::secret::Secret;
+
+/// Builds the configuration, or `None` where a problem left a hole in it.
+pub(super) fn config(layers: &Layers, needs: Needs, problems: &mut Vec<Problem>) -> Option<Config> {
+    let mut reader = Reader { layers, problems };
+    let names = reader.names("corps");
+    if names.is_empty() {
+        reader.problems.push(Problem::missing(
+            "corps",
+            "is missing: describe at least one organisation in a table such as [corps.main], or in variables such as DINGSYNC_CORPS__MAIN__CORP_ID",
+        ));
+    }
+    let corps: Vec<Option<Corp>> = names.iter().map(|name| reader.corp(name, needs)).collect();
+    let tokens: Vec<Option<OpsToken>> = reader
+        .names("ops.tokens")
+        .iter()
+        .map(|name| {
+            let path = format!("ops.tokens.{name}");
+            let token = reader.required_secret(&format!("{path}.token"), "choose a long random text")?;
+            Some(OpsToken { name: name.clone(), token, scopes: reader.list(&format!("{path}.scopes")) })
+        })
+        .collect();
+    let database_url = reader.secret("database.url");
+    let server =
+        Server { listen: reader.text("server.listen")?, connections: reader.parsed("server.connections")? };
+    let ops_listen = reader.text("ops.listen")?;
+    let config = Config {
+        database_url: database_url?,
+        server,
+        ops: Ops { listen: ops_listen, tokens: tokens.into_iter().collect::<Option<_>>()? },
+        address_calls_per_20s: reader.parsed("dingtalk.address_calls_per_20s")?,
+        corps: corps.into_iter().collect::<Option<_>>()?,
+        guard: Guard {
+            max_deletions: reader.parsed("guard.max_deletions")?,
+            max_share: reader.parsed("guard.max_share")?,
+            window: reader.duration("guard.window")?,
+        },
+        reconcile: Reconcile {
+            daily_at: reader.parsed::<Time>("reconcile.daily_at")?,
+            without_callbacks_every: reader.duration("reconcile.without_callbacks_every")?,
+        },
+        log: Log { json: reader.text("log.format")? == "json", level: reader.text("log.level")? },
+        effective: reader.effective(),
+    };
+    reader.refuse_twins(&config.corps);
+    Some(config)
+}
+
+struct Reader<'a> {
+    layers: &'a Layers,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Reader<'_> {
+    /// The names that the configuration chose under `prefix`.
+    fn names(&mut self, prefix: &str) -> Vec<String> {
+        let prefix = format!("{prefix}.");
+        let paths = self.layers.entries.keys().filter_map(|path| path.strip_prefix(&prefix));
+        let names: BTreeSet<&str> = paths.filter_map(|rest| rest.split('.').next()).collect();
+        for name in &names {
+            let mut characters = name.chars();
+            let starts_well = characters.next().is_some_and(|first| first.is_ascii_lowercase());
+            if !starts_well || !characters.all(|next| next.is_ascii_lowercase() || next.is_ascii_digit()) {
+                self.problems.push(Problem::missing(
+                    &format!("{prefix}{name}"),
+                    "is not a usable name: it must start with a small letter and go on with small letters and digits",
+                ));
+            }
+        }
+        names.into_iter().map(str::to_owned).collect()
+    }
+
+    fn entry(&self, path: &str) -> Option<&Entry> {
+        self.layers.entries.get(path)
+    }
+
+    fn origin(&self, path: &str) -> Origin {
+        let entry = self.entry(path).or_else(|| self.entry(&format!("{path}_file")));
+        entry.map_or(Origin::Default, |entry| entry.origin.clone())
+    }
+
+    /// The value of `path`, or its default; `None` where there is neither, or a problem (which is noted).
+    fn text(&mut self, path: &str) -> Option<String> {
+        let Some(entry) = self.entry(path) else {
+            let key = keys::find(path)?.key;
+            return Some(key.default.to_owned()).filter(|default| !default.is_empty());
+        };
+        let (entry, key) = (entry.clone(), keys::find(path)?.key);
+        let Written::One(text) = &entry.written else {
+            self.problems.push(Problem::new(path, &entry.origin, "must be one value, not a list"));
+            return None;
+        };
+        match check(key, text) {
+            Ok(()) => Some(text.clone()),
+            Err(problem) => {
+                self.problems.push(Problem::new(path, &entry.origin, problem));
+                None
+            }
+        }
+    }
+
+    fn parsed<T: FromStr>(&mut self, path: &str) -> Option<T> {
+        let text = self.text(path)?;
+        let value = text.parse().ok();
+        if value.is_none() {
+            let origin = self.origin(path);
+            self.problems.push(Problem::new(path, &origin, "is out of range"));
+        }
+        value
+    }
+
+    fn duration(&mut self, path: &str) -> Option<Duration> {
+        let length: SignedDuration = self.parsed(path)?;
+        Duration::try_from(length).ok()
+    }
+
+    fn list(&mut self, path: &str) -> Vec<String> {
+        let Some(key) = keys::find(path).map(|found| found.key) else {
+            return Vec::new();
+        };
+        let Some(entry) = self.entry(path).cloned() else {
+            return key.default.split(',').filter(|item| !item.is_empty()).map(str::to_owned).collect();
+        };
+        let items = match entry.written {
+            Written::Many(items) => items,
+            Written::One(item) => vec![item],
+        };
+        if let Kind::Words(words) = key.kind
+            && let Some(item) = items.iter().find(|item| !words.contains(&item.as_str()))
+        {
+            let text = format!("has `{item}`, but knows only {}", words.join(", "));
+            self.problems.push(Problem::new(path, &entry.origin, text));
+        }
+        items
+    }
+
+    /// A secret, from its value or from the file that its `_file` names.
+    fn secret(&mut self, path: &str) -> Option<Secret> {
+        let file_path = format!("{path}_file");
+        if let Some(entry) = self.entry(&file_path).cloned() {
+            let file = self.text(&file_path)?;
+            return match Secret::from_file(Path::new(&file)) {
+                Ok(secret) => Some(secret),
+                Err(error) => {
+                    let text = format!("names the file {file}, which cannot be read: {error}");
+                    self.problems.push(Problem::new(&file_path, &entry.origin, text));
+                    None
+                }
+            };
+        }
+        self.text(path).map(Secret::fixed)
+    }
+
+    fn required_secret(&mut self, path: &str, remedy: &str) -> Option<Secret> {
+        let before = self.problems.len();
+        let secret = self.secret(path);
+        if secret.is_none() && self.problems.len() == before {
+            self.problems.push(self.missing(path, remedy, true));
+        }
+        secret
+    }
+
+    fn required_text(&mut self, path: &str, remedy: &str) -> Option<String> {
+        let before = self.problems.len();
+        let text = self.text(path);
+        if text.is_none() && self.problems.len() == before {
+            self.problems.push(self.missing(path, remedy, false));
+        }
+        text
+    }
+
+    fn missing(&self, path: &str, remedy: &str, is_secret: bool) -> Problem {
+        let file = self.layers.file.as_deref().unwrap_or_else(|| Path::new("dingsync.toml"));
+        let variable = format!("DINGSYNC_{}", path.to_ascii_uppercase().replace('.', "__"));
+        let or_file = if is_secret { format!(", or its file in {variable}_FILE") } else { String::new() };
+        Problem::missing(
+            path,
+            format!("is missing: {remedy}. Set it in {} or in {variable}{or_file}", file.display()),
+        )
+    }
+
+    fn corp(&mut self, name: &str, needs: Needs) -> Option<Corp> {
+        let path = |key: &str| format!("corps.{name}.{key}");
+        let enabled = self.parsed::<bool>(&path("enabled"));
+        let corp_id = self.required_text(&path("corp_id"), "the CorpId stands on the console's first page");
+        let application = self.application(name, needs);
+        let callback = self.callback(name);
+        let mut owner_keys = self.list(&path("owner_keys"));
+        let hosts = self.hosts(name);
+        let requests_per_second = self.parsed(&path("requests_per_second"));
+        let calls_in_flight = self.parsed(&path("calls_in_flight"));
+        let app_key = self.text(&path("app_key"));
+        let corp_id = corp_id?;
+        if owner_keys.is_empty() {
+            owner_keys = app_key.into_iter().chain([corp_id.clone()]).collect();
+        }
+        Some(Corp {
+            name: name.to_owned(),
+            corp_id,
+            application,
+            callback,
+            owner_keys,
+            hosts: hosts?,
+            requests_per_second: requests_per_second?,
+            calls_in_flight: calls_in_flight?,
+            enabled: enabled?,
+        })
+    }
+
+    fn application(&mut self, name: &str, needs: Needs) -> Option<Application> {
+        let key_path = format!("corps.{name}.app_key");
+        let secret_path = format!("corps.{name}.app_secret");
+        let (app_key, app_secret) = match needs {
+            Needs::CallbacksAlone => (self.text(&key_path), self.secret(&secret_path)),
+            Needs::Credentials => {
+                let page = "it stands on the application's page 凭证与基础信息";
+                (self.required_text(&key_path, page), self.required_secret(&secret_path, page))
+            }
+        };
+        Some(Application { app_key: app_key?, app_secret: app_secret? })
+    }
+
+    fn callback(&mut self, name: &str) -> Option<Callback> {
+        let current = self.callback_keys(name, "");
+        let previous = self.callback_keys(name, "_previous");
+        if current.is_none() && previous.is_some() {
+            let path = format!("corps.{name}.callback_token");
+            let missing = self.missing(&path, "there is a previous pair, but no current one", true);
+            self.problems.push(missing);
+        }
+        Some(Callback { current: current?, previous })
+    }
+
+    fn callback_keys(&mut self, name: &str, suffix: &str) -> Option<CallbackKeys> {
+        let token_path = format!("corps.{name}.callback_token{suffix}");
+        let key_path = format!("corps.{name}.callback_aes_key{suffix}");
+        let before = self.problems.len();
+        let token = self.secret(&token_path);
+        let aes_key = self.secret(&key_path);
+        let missing = match (token, aes_key) {
+            (Some(token), Some(aes_key)) => match aes_key.with(AesKey::parse) {
+                Ok(_) => return Some(CallbackKeys { token, aes_key }),
+                Err(error) => {
+                    let text = format!(
+                        "is not an AES key: {error}. Copy it again from the event subscription page (事件订阅)"
+                    );
+                    let origin = self.origin(&key_path);
+                    self.problems.push(Problem::new(&key_path, &origin, text));
+                    return None;
+                }
+            },
+            (None, None) => return None,
+            (None, Some(_)) => token_path,
+            (Some(_), None) => key_path,
+        };
+        // A value that is there but wrong has been reported already.
+        if self.problems.len() == before {
+            let missing = self.missing(&missing, "a callback needs its token and its AES key", true);
+            self.problems.push(missing);
+        }
+        None
+    }
+
+    fn hosts(&mut self, name: &str) -> Option<Hosts> {
+        let domain = match self.text(&format!("corps.{name}.site"))?.as_str() {
+            "intl" => "dingtalk.io",
+            _ => "dingtalk.com",
+        };
+        let before = self.problems.len();
+        let mut host = |key: &str, word: &str| {
+            let written = self.text(&format!("corps.{name}.{key}"));
+            written.unwrap_or_else(|| format!("https://{word}.{domain}")).parse::<Url>().ok()
+        };
+        let hosts = host("oapi_url", "oapi").zip(host("api_url", "api"));
+        if self.problems.len() > before { None } else { hosts.map(|(oapi, api)| Hosts { oapi, api }) }
+    }
+
+    fn refuse_twins(&mut self, corps: &[Corp]) {
+        for (at, corp) in corps.iter().enumerate() {
+            if let Some(twin) = corps[..at].iter().find(|other| other.corp_id == corp.corp_id) {
+                let path = format!("corps.{}.corp_id", corp.name);
+                let origin = self.origin(&path);
+                let text =
+                    format!("is the same as that of `corps.{}`: one organisation needs one table", twin.name);
+                self.problems.push(Problem::new(&path, &origin, text));
+            }
+        }
+    }
+
+    fn effective(&self) -> Vec<Effective> {
+        let mut all: Vec<Effective> = Vec::new();
+        for key in KEYS {
+            let set = self
+                .layers
+                .entries
+                .iter()
+                .filter(|(path, _)| keys::find(path).is_some_and(|found| std::ptr::eq(found.key, key)));
+            let before = all.len();
+            for (path, entry) in set {
+                let in_file = path.ends_with("_file");
+                let value = match (&entry.written, key.kind) {
+                    (_, Kind::Secret) if !in_file => "(hidden)".to_owned(),
+                    (Written::One(text), _) => text.clone(),
+                    (Written::Many(items), _) => items.join(","),
+                };
+                all.push(Effective { path: path.clone(), value, origin: entry.origin.clone() });
+            }
+            if all.len() == before && !key.path.contains('*') {
+                all.push(Effective {
+                    path: key.path.to_owned(),
+                    value: key.default.to_owned(),
+                    origin: Origin::Default,
+                });
+            }
+        }
+        all
+    }
+}
+
+/// Whether `text` has the form that `key` asks for; if not, what is wrong.
+fn check(key: &Key, text: &str) -> Result<(), String> {
+    let fine = match key.kind {
+        Kind::Text | Kind::Secret | Kind::List | Kind::Words(_) => !text.is_empty(),
+        Kind::Flag => text.parse::<bool>().is_ok(),
+        Kind::Count => text.parse::<u32>().is_ok(),
+        Kind::Number => text.parse::<f64>().is_ok_and(|number| number.is_finite() && number >= 0.0),
+        Kind::Duration => text.parse::<SignedDuration>().is_ok_and(|length| length.is_positive()),
+        Kind::TimeOfDay => text.parse::<Time>().is_ok(),
+        Kind::Address => {
+            text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+        }
+        Kind::Url => return check_url(text),
+        Kind::Word(words) => words.contains(&text),
+    };
+    if fine {
+        return Ok(());
+    }
+    let form = match key.kind {
+        Kind::Text | Kind::Secret | Kind::List | Kind::Words(_) => "must not be empty".to_owned(),
+        Kind::Flag => "must be true or false".to_owned(),
+        Kind::Count => "must be a whole number, 0 or more".to_owned(),
+        Kind::Number => "must be a number, 0 or more".to_owned(),
+        Kind::Duration => "must be a length of time such as 30s, 5m or 1h".to_owned(),
+        Kind::TimeOfDay => "must be a time of day such as 03:17".to_owned(),
+        Kind::Address => "must be an address and a port, such as 127.0.0.1:8081".to_owned(),
+        Kind::Url => String::new(),
+        Kind::Word(words) => format!("must be {}", words.join(" or ")),
+    };
+    Err(form)
+}
+
+fn check_url(text: &str) -> Result<(), String> {
+    let Ok(url) = text.parse::<Url>() else {
+        return Err("must be a URL such as https://oapi.dingtalk.com".to_owned());
+    };
+    match url.scheme() {
+        "https" if url.has_host() => Ok(()),
+        "http" if is_loopback(&url) => Ok(()),
+        "http" => Err("must start with https: a token over plain http would be read by others".to_owned()),
+        _ => Err("must start with https://".to_owned()),
+    }
+}

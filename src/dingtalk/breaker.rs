@@ -1,0 +1,131 @@
+//! A breaker for each organisation and API: trouble with DingTalk opens it, probes close it, and meanwhile no object
+//! is read in vain (`design: what must always hold, 7`).
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::error::{Class, Denied, Throttle};
+
+/// Failures in a row that open a closed breaker: scattered ones are retried by the calls themselves.
+const TOLERATED: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// DingTalk away or broken: a probe costs nothing, so recovery is noticed soon.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Somebody has to change a setting: probes are for the moment after he did.
+const LONGEST_PAUSE_FOR_PEOPLE: Duration = Duration::from_mins(1);
+/// A method that the server does not know, a quota that lasts until the month ends.
+const PAUSE_OF_ABSENCE: Duration = Duration::from_hours(1);
+/// A probe that was neither answered nor refused by then has been given up by its caller.
+const PROBE_PATIENCE: Duration = Duration::from_mins(1);
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Closed { failures: u32 },
+    Open { class: Class, until: Instant, pause: Duration },
+    Probing { class: Class, since: Instant, pause: Duration },
+}
+
+/// Stops the calls of one API while they cannot succeed.
+#[derive(Debug)]
+pub struct Breaker {
+    state: Mutex<State>,
+}
+
+/// Why a call is not made now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blocked {
+    /// What opened the breaker.
+    pub class: Class,
+    /// When the next probe is allowed.
+    pub until: Instant,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { state: Mutex::new(State::Closed { failures: 0 }) }
+    }
+}
+
+impl Breaker {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks to make a call. Of an open breaker whose pause is over, the first asker becomes the probe.
+    pub fn admit(&self) -> Result<(), Blocked> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        match *state {
+            State::Closed { .. } => Ok(()),
+            State::Open { class, until, .. } if until > now => Err(Blocked { class, until }),
+            State::Probing { class, since, .. } if since + PROBE_PATIENCE > now => {
+                Err(Blocked { class, until: since + PROBE_PATIENCE })
+            }
+            State::Open { class, pause, .. } | State::Probing { class, pause, .. } => {
+                *state = State::Probing { class, since: now, pause };
+                Ok(())
+            }
+        }
+    }
+
+    /// How many calls would be admitted: `None` is no bound, 1 a probe, 0 none before the given instant.
+    pub fn admits(&self) -> Result<Option<usize>, Blocked> {
+        let now = Instant::now();
+        match *self.lock() {
+            State::Closed { .. } => Ok(None),
+            State::Open { class, until, .. } if until > now => Err(Blocked { class, until }),
+            State::Probing { class, since, .. } if since + PROBE_PATIENCE > now => {
+                Err(Blocked { class, until: since + PROBE_PATIENCE })
+            }
+            State::Open { .. } | State::Probing { .. } => Ok(Some(1)),
+        }
+    }
+
+    /// The call was answered: the API works, whatever it said about the object.
+    pub fn worked(&self) {
+        *self.lock() = State::Closed { failures: 0 };
+    }
+
+    /// The call met trouble.
+    pub fn failed(&self, class: Class) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let (first, longest) = match class {
+            Class::Retry | Class::RefreshToken | Class::Throttle(Throttle::Address) => {
+                (FIRST_PAUSE, LONGEST_PAUSE)
+            }
+            Class::Denied(Denied::PermissionPoint | Denied::Address | Denied::Disabled)
+            | Class::Credentials => (5 * FIRST_PAUSE, LONGEST_PAUSE_FOR_PEOPLE),
+            Class::UnknownMethod | Class::Throttle(Throttle::MonthlyQuota) => {
+                (PAUSE_OF_ABSENCE, PAUSE_OF_ABSENCE)
+            }
+            _ => return,
+        };
+        *state = match *state {
+            State::Closed { failures } if class == Class::Retry && failures + 1 < TOLERATED => {
+                State::Closed { failures: failures + 1 }
+            }
+            // A straggler that was under way when the breaker opened: it says nothing new.
+            State::Open { class: earlier, until, pause } if earlier == class => {
+                State::Open { class, until, pause }
+            }
+            State::Closed { .. } | State::Open { .. } => {
+                State::Open { class, until: now + first, pause: first }
+            }
+            State::Probing { pause, .. } => {
+                let pause = (pause * 2).clamp(first, longest);
+                State::Open { class, until: now + pause, pause }
+            }
+        };
+    }
+
+    /// What keeps the breaker open, while it is.
+    pub fn trouble(&self) -> Option<Class> {
+        match *self.lock() {
+            State::Closed { .. } => None,
+            State::Open { class, .. } | State::Probing { class, .. } => Some(class),
+        }
+    }
+}

@@ -1,0 +1,419 @@
+//! Calls one organisation's DingTalk: within the limits, with a valid token, and with an answer or a classified error
+//! at the end.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::RequestBuilder;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::breaker::{Blocked, Breaker};
+use super::endpoint::{Endpoint, Family, MIRROR_READS, TOKEN};
+use super::envelope::Payload;
+use super::error::{ApiError, Class, Denied, Throttle};
+use super::pace::{AddressAllowance, Pacer};
+use super::token::{Token, Tokens};
+use super::transport::{Hosts, Transport, TransportError};
+use crate::clock::SharedClock;
+use crate::lane::Lane;
+use crate::random::Random;
+use crate::secret::Secret;
+
+/// How long one call waits for its turn while DingTalk throttles, before its object is given back to the queue.
+const PATIENCE: Duration = Duration::from_mins(1);
+const RETRIES: u32 = 3;
+const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
+const THROTTLE_PAUSE: Duration = Duration::from_secs(1);
+/// A token that dies again and again within one call is the organisation's trouble, not this call's.
+const RENEWALS: u32 = 4;
+/// For how long after a throttle an organisation is shown as throttled.
+const THROTTLED_FOR: Duration = Duration::from_secs(5);
+
+/// What a client is made of.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where to call.
+    pub hosts: Hosts,
+    /// The application's Client ID.
+    pub app_key: String,
+    /// Its Client Secret.
+    pub app_secret: Secret,
+    /// For each API path; 0 is no bound of our own.
+    pub requests_per_second: f64,
+    /// Calls on the wire at once.
+    pub calls_in_flight: usize,
+}
+
+/// Is told about every call.
+pub trait Observer: Debug + Send + Sync {
+    /// A call of `path` ended with `result` (`ok` or [`Class::label`]).
+    fn called(&self, path: &'static str, result: &'static str);
+    /// Calls of an API pause for this long because DingTalk asked for it.
+    fn throttled(&self, pause: Duration);
+}
+
+/// How an organisation's DingTalk is doing, in the words of the status page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Condition {
+    /// Calls are answered.
+    Ok,
+    /// Calls are slowed down.
+    Throttled,
+    /// This machine's address is refused for having made too many calls.
+    Banned,
+    /// The credentials are refused.
+    Credentials,
+    /// A permission, a listed address or the application itself is missing.
+    Permission,
+    /// No answers.
+    Unreachable,
+}
+
+impl Condition {
+    /// Every condition, for metrics.
+    pub const ALL: [Self; 6] =
+        [Self::Ok, Self::Throttled, Self::Banned, Self::Credentials, Self::Permission, Self::Unreachable];
+
+    /// The word in status and metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Throttled => "throttled",
+            Self::Banned => "banned",
+            Self::Credentials => "credentials",
+            Self::Permission => "permission",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+/// A [`Condition`] and since when it holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Health {
+    /// How it is.
+    pub condition: Condition,
+    /// Since when.
+    pub since: Timestamp,
+    /// The last call that was answered.
+    pub last_ok_at: Option<Timestamp>,
+}
+
+/// One API path of the organisation.
+#[derive(Debug)]
+struct Line {
+    pacer: Pacer,
+    breaker: Breaker,
+}
+
+/// Calls the DingTalk of one organisation. Shared by its workers.
+#[derive(Debug)]
+pub struct Client {
+    transport: Transport,
+    tokens: Tokens,
+    lines: HashMap<&'static str, Line>,
+    token_breaker: Breaker,
+    in_flight: Semaphore,
+    address: Arc<AddressAllowance>,
+    random: Random,
+    observer: Arc<dyn Observer>,
+    health: Mutex<Health>,
+    throttled_at: Mutex<Option<Instant>>,
+}
+
+/// What a request carries.
+pub(super) enum Parameters {
+    /// A JSON body, sent by POST.
+    Body(Value),
+    /// Nothing, sent by GET.
+    None,
+}
+
+impl Client {
+    /// A client that has not called yet.
+    pub fn new(
+        settings: Settings,
+        address: Arc<AddressAllowance>,
+        clock: SharedClock,
+        random: Random,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, TransportError> {
+        let line = || Line { pacer: Pacer::new(settings.requests_per_second), breaker: Breaker::default() };
+        let since = clock.now();
+        Ok(Self {
+            transport: Transport::new(settings.hosts, clock)?,
+            tokens: Tokens::new(settings.app_key, settings.app_secret),
+            lines: MIRROR_READS.iter().map(|endpoint| (endpoint.path, line())).collect(),
+            token_breaker: Breaker::default(),
+            in_flight: Semaphore::new(settings.calls_in_flight),
+            address,
+            random,
+            observer,
+            health: Mutex::new(Health { condition: Condition::Ok, since, last_ok_at: None }),
+            throttled_at: Mutex::new(None),
+        })
+    }
+
+    fn line(&self, endpoint: Endpoint) -> &Line {
+        self.lines.get(endpoint.path).expect("every endpoint that is called is listed in MIRROR_READS")
+    }
+
+    /// Whether calls of `endpoint` make sense now: as many as wanted (`None`), a probe, or none before an instant.
+    pub fn admits(&self, endpoint: Endpoint) -> Result<Option<usize>, Blocked> {
+        if let Some(until) = self.address.banned_until() {
+            return Err(Blocked { class: Class::Throttle(Throttle::Address), until });
+        }
+        let line = match self.line(endpoint).breaker.admits() {
+            // Whoever asks for an unknown method is told so at once, and goes on without it.
+            Err(blocked) if blocked.class == Class::UnknownMethod => None,
+            line => line?,
+        };
+        match (self.token_breaker.admits()?, line) {
+            (None, None) => Ok(None),
+            _ => Ok(Some(1)),
+        }
+    }
+
+    /// How this DingTalk is doing.
+    pub fn health(&self) -> Health {
+        let condition = self.condition();
+        let now = self.transport.now();
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        if health.condition != condition {
+            health.condition = condition;
+            health.since = now;
+        }
+        *health
+    }
+
+    fn condition(&self) -> Condition {
+        if self.address.banned_until().is_some() {
+            return Condition::Banned;
+        }
+        let troubles = || {
+            let lines = self.lines.values().filter_map(|line| line.breaker.trouble());
+            lines.chain(self.token_breaker.trouble())
+        };
+        if troubles().any(|class| class == Class::Credentials) {
+            return Condition::Credentials;
+        }
+        if troubles().any(|class| matches!(class, Class::Denied(_))) {
+            return Condition::Permission;
+        }
+        if troubles().any(|class| matches!(class, Class::Retry | Class::RefreshToken)) {
+            return Condition::Unreachable;
+        }
+        let throttled_at = *self.throttled_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if throttled_at.is_some_and(|at| at.elapsed() < THROTTLED_FOR) {
+            return Condition::Throttled;
+        }
+        Condition::Ok
+    }
+
+    fn answered(&self) {
+        let condition = self.condition();
+        let now = self.transport.now();
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        health.last_ok_at = Some(now);
+        if health.condition != condition {
+            health.condition = condition;
+            health.since = now;
+        }
+    }
+
+    fn note_throttle(&self, pause: Duration) {
+        *self.throttled_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.observer.throttled(pause);
+    }
+
+    /// Fetches a token for `corp_id`, which DingTalk refuses when the application is another organisation's.
+    pub async fn prove_corp(&self, corp_id: &str) -> Result<(), ApiError> {
+        self.tokens.prove_corp(&self.transport, corp_id).await
+    }
+
+    /// Fetches a token now, whatever the breakers say.
+    pub async fn prove_credentials(&self) -> Result<(), ApiError> {
+        self.tokens.forget().await;
+        self.tokens.current(&self.transport).await.map(drop)
+    }
+
+    /// What DingTalk's clock shows.
+    pub async fn server_time(&self) -> Option<Timestamp> {
+        self.transport.server_time().await
+    }
+
+    async fn token(&self) -> Result<Arc<Token>, ApiError> {
+        self.token_breaker.admit().map_err(|blocked| blocked_error(TOKEN, blocked))?;
+        match self.tokens.current(&self.transport).await {
+            Ok(token) => {
+                self.token_breaker.worked();
+                Ok(token)
+            }
+            Err(error) => {
+                self.observer.called(error.endpoint.path, error.class.label());
+                if error.class == Class::Throttle(Throttle::Address) {
+                    self.note_throttle(self.address.banned());
+                }
+                self.token_breaker.failed(match error.class {
+                    // Whatever else a token server answers, calls have to wait for it.
+                    Class::Credentials | Class::Denied(_) | Class::Throttle(Throttle::Address) => error.class,
+                    _ => Class::Retry,
+                });
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes a call: waits for its turn, renews a refused token, retries what passes by itself, and gives up with the
+    /// class of what is in the way.
+    pub(super) async fn call<T: DeserializeOwned>(
+        &self,
+        endpoint: Endpoint,
+        payload: Payload,
+        lane: Lane,
+        parameters: Parameters,
+    ) -> Result<T, ApiError> {
+        let line = self.line(endpoint);
+        let patience = Instant::now() + PATIENCE;
+        let mut attempt = Attempt::default();
+        loop {
+            line.breaker.admit().map_err(|blocked| blocked_error(endpoint, blocked))?;
+            let token = self.token().await?;
+            line.pacer.turn(lane).await;
+            self.address.turn().await;
+            if let Some(until) = self.address.banned_until() {
+                let class = Class::Throttle(Throttle::Address);
+                return Err(blocked_error(endpoint, Blocked { class, until }));
+            }
+            let request = self.request(endpoint, &token, &parameters);
+            let outcome = {
+                let _permit = self.in_flight.acquire().await.expect("the semaphore is never closed");
+                self.transport.send(endpoint, payload, request).await
+            };
+            let result = outcome.as_ref().err().map_or("ok", |error| error.class.label());
+            self.observer.called(endpoint.path, result);
+            let error = match outcome {
+                Ok(answer) => {
+                    self.note_worked(line, &token);
+                    return Ok(answer);
+                }
+                Err(error) => error,
+            };
+            self.react(line, &token, error, &mut attempt, patience).await?;
+        }
+    }
+
+    fn note_worked(&self, line: &Line, token: &Token) {
+        token.mark_worked();
+        line.breaker.worked();
+        self.address.worked();
+        self.answered();
+    }
+
+    fn request(&self, endpoint: Endpoint, token: &Token, parameters: &Parameters) -> RequestBuilder {
+        let request = match parameters {
+            Parameters::Body(body) => self.transport.post(endpoint).json(body),
+            Parameters::None => self.transport.get(endpoint),
+        };
+        match endpoint.family {
+            Family::V1 => request.header("x-acs-dingtalk-access-token", token.expose()),
+            Family::Topapi | Family::Classic | Family::Token => {
+                request.query(&[("access_token", token.expose())])
+            }
+        }
+    }
+
+    /// Does what the class of `error` asks for. `Ok` is "try again now".
+    async fn react(
+        &self,
+        line: &Line,
+        token: &Arc<Token>,
+        error: ApiError,
+        attempt: &mut Attempt,
+        patience: Instant,
+    ) -> Result<(), ApiError> {
+        match error.class {
+            Class::Gone | Class::Hidden | Class::BadRequest => {
+                self.note_worked(line, token);
+                Err(error)
+            }
+            Class::Unexpected if !attempt.unexpected => {
+                attempt.unexpected = true;
+                Ok(())
+            }
+            Class::Unexpected => Err(error),
+            Class::Retry => {
+                line.breaker.failed(error.class);
+                attempt.failures += 1;
+                if attempt.failures > RETRIES {
+                    return Err(error);
+                }
+                let back_off = FIRST_BACK_OFF * 2u32.pow(attempt.failures - 1);
+                tokio::time::sleep(self.random.jittered(back_off)).await;
+                Ok(())
+            }
+            Class::RefreshToken => {
+                attempt.renewals += 1;
+                if attempt.renewals > RENEWALS {
+                    line.breaker.failed(error.class);
+                    return Err(error);
+                }
+                let refused = self.tokens.refused(token, error).await;
+                if let Err(error) = &refused {
+                    self.token_breaker.failed(error.class);
+                }
+                refused
+            }
+            Class::Denied(Denied::PermissionPoint) if !attempt.fresh_permissions => {
+                // A permission that was granted after the token was fetched needs a new one.
+                attempt.fresh_permissions = true;
+                self.tokens.forget().await;
+                Ok(())
+            }
+            Class::Throttle(Throttle::Address) => {
+                self.note_throttle(self.address.banned());
+                Err(error)
+            }
+            Class::Throttle(Throttle::MonthlyQuota)
+            | Class::Denied(_)
+            | Class::Credentials
+            | Class::UnknownMethod => {
+                line.breaker.failed(error.class);
+                Err(error)
+            }
+            Class::Throttle(throttle) => {
+                let pause = error.retry_after.unwrap_or(THROTTLE_PAUSE);
+                let pause = pause + self.random.jittered(THROTTLE_PAUSE / 2);
+                match throttle {
+                    Throttle::Organisation => self.lines.values().for_each(|line| line.pacer.pause(pause)),
+                    Throttle::Application => line.pacer.refused(pause),
+                    _ => line.pacer.pause(pause),
+                }
+                self.note_throttle(pause);
+                if Instant::now() > patience { Err(error) } else { Ok(()) }
+            }
+        }
+    }
+}
+
+/// What one call has been through.
+#[derive(Debug, Default)]
+struct Attempt {
+    failures: u32,
+    renewals: u32,
+    unexpected: bool,
+    fresh_permissions: bool,
+}
+
+fn blocked_error(endpoint: Endpoint, blocked: Blocked) -> ApiError {
+    ApiError {
+        retry_after: Some(blocked.until.saturating_duration_since(Instant::now())),
+        transport: Some("its calls pause after repeated failures"),
+        ..ApiError::new(endpoint, blocked.class)
+    }
+}

@@ -1,0 +1,253 @@
+//! How fast DingTalk is called: one pacer for each API path of an organisation, one allowance for the machine's
+//! address.
+//!
+//! A pacer spaces calls evenly under the configured rate, serves live work before background work, and learns: a
+//! refusal pauses the path and lowers its rate, calm raises it again, carefully near the rate that was refused last.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::lane::Lane;
+
+/// Calls are spaced by a little more than the rate asks for: evenly spaced calls that the network bunches up would
+/// otherwise put one too many into DingTalk's second.
+const SPACING_MARGIN: f64 = 1.02;
+const SHRINK: f64 = 0.8;
+/// How fast a rate rises a second while it is far below the one that was refused, and while it is near.
+const RISE_FAR: f64 = 0.25;
+const RISE_NEAR: f64 = 0.01;
+const NEAR: std::ops::Range<f64> = 0.9..1.2;
+const SLOWEST: f64 = 0.5;
+const SECOND: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+struct State {
+    /// Calls a second that the configuration allows.
+    bound: f64,
+    /// Calls a second at the moment; infinite until DingTalk refuses one, where nothing bounds it.
+    rate: f64,
+    /// The rate at which DingTalk refused last.
+    refused_at: Option<f64>,
+    next_slot: Instant,
+    paused_until: Instant,
+    raised_at: Instant,
+    live_waiting: usize,
+    /// Calls that were let go in the running second and in the one before.
+    second: (Instant, u32, u32),
+}
+
+/// Spaces the calls of one API path.
+#[derive(Debug)]
+pub struct Pacer {
+    state: Mutex<State>,
+}
+
+/// Counts a live caller while it waits.
+struct Waiting<'pacer>(&'pacer Pacer);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.lock().live_waiting -= 1;
+    }
+}
+
+impl Pacer {
+    /// A pacer for `calls_per_second`; 0 is no bound of our own.
+    pub fn new(calls_per_second: f64) -> Self {
+        let bound = if calls_per_second > 0.0 { calls_per_second } else { f64::INFINITY };
+        let now = Instant::now();
+        Self {
+            state: Mutex::new(State {
+                bound,
+                rate: bound,
+                refused_at: None,
+                next_slot: now,
+                paused_until: now,
+                raised_at: now,
+                live_waiting: 0,
+                second: (now, 0, 0),
+            }),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every update leaves the state whole, so a panic elsewhere does not spoil it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for this call's turn. A background call lets waiting live calls go first.
+    pub async fn turn(&self, lane: Lane) {
+        let _waiting = (lane == Lane::Live).then(|| {
+            self.lock().live_waiting += 1;
+            Waiting(self)
+        });
+        loop {
+            let wake = {
+                let mut state = self.lock();
+                match state.admit(lane, Instant::now()) {
+                    Ok(()) => return,
+                    Err(wake) => wake,
+                }
+            };
+            sleep_until(wake).await;
+        }
+    }
+
+    /// DingTalk refused a call as one too many: pauses for `pause` and slows down. Refusals of calls that were under
+    /// way together count once.
+    pub fn refused(&self, pause: Duration) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        if state.paused_until <= now {
+            let achieved = f64::from(state.second.1.max(state.second.2)).max(1.0);
+            let refused_at = state.rate.min(achieved);
+            state.refused_at = Some(refused_at);
+            state.rate = (refused_at * SHRINK).max(SLOWEST);
+            state.raised_at = now;
+        }
+        state.paused_until = state.paused_until.max(now + pause);
+    }
+
+    /// Stops all calls for `pause` without learning from it.
+    pub fn pause(&self, pause: Duration) {
+        let mut state = self.lock();
+        state.paused_until = state.paused_until.max(Instant::now() + pause);
+    }
+
+    /// Until when calls wait because DingTalk asked for it.
+    pub fn paused_until(&self) -> Option<Instant> {
+        let until = self.lock().paused_until;
+        (until > Instant::now()).then_some(until)
+    }
+}
+
+impl State {
+    /// Lets a call go now, or says when to ask again.
+    fn admit(&mut self, lane: Lane, now: Instant) -> Result<(), Instant> {
+        if self.paused_until > now {
+            return Err(self.paused_until);
+        }
+        self.rise(now);
+        if self.rate.is_finite() {
+            let spacing = Duration::from_secs_f64(SPACING_MARGIN / self.rate);
+            if self.next_slot > now {
+                return Err(self.next_slot);
+            }
+            if lane == Lane::Background && self.live_waiting > 0 {
+                return Err(now + spacing);
+            }
+            self.next_slot = now + spacing;
+        }
+        self.count(now);
+        Ok(())
+    }
+
+    fn rise(&mut self, now: Instant) {
+        let calm = now.saturating_duration_since(self.raised_at);
+        if self.rate >= self.bound || calm < SECOND {
+            return;
+        }
+        self.raised_at = now;
+        let near = self.refused_at.is_some_and(|refused_at| NEAR.contains(&(self.rate / refused_at)));
+        let factor = if near { RISE_NEAR } else { RISE_FAR };
+        self.rate = (self.rate * (1.0 + factor * calm.as_secs_f64().min(5.0))).min(self.bound);
+    }
+
+    fn count(&mut self, now: Instant) {
+        let (started, ..) = self.second;
+        match now.saturating_duration_since(started) {
+            elapsed if elapsed < SECOND => self.second.1 += 1,
+            elapsed if elapsed < 2 * SECOND => self.second = (started + SECOND, 1, self.second.1),
+            _ => self.second = (now, 1, 0),
+        }
+    }
+}
+
+/// Calls that one address may make in 20 seconds before DingTalk bans it (`contacts-api.md §9`).
+const ADDRESS_WINDOW: Duration = Duration::from_secs(20);
+/// The first pause after a refusal of the address; it doubles while a probe is refused again, up to the length of the ban.
+const FIRST_BAN: Duration = Duration::from_secs(20);
+const LONGEST_BAN: Duration = Duration::from_mins(5);
+
+#[derive(Debug)]
+struct AddressState {
+    /// When the allowance would be whole again (the theoretical arrival time of a leaky bucket).
+    whole_at: Instant,
+    banned_until: Option<Instant>,
+    ban: Duration,
+}
+
+/// The allowance of this machine's address, shared by every organisation.
+#[derive(Debug)]
+pub struct AddressAllowance {
+    calls: u32,
+    state: Mutex<AddressState>,
+}
+
+impl AddressAllowance {
+    /// At most `calls` in any 20 seconds; 0 is no bound of our own.
+    pub fn new(calls: u32) -> Self {
+        let state = AddressState { whole_at: Instant::now(), banned_until: None, ban: FIRST_BAN };
+        Self { calls, state: Mutex::new(state) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, AddressState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until this address may make a call. Not for those who find it banned: see [`Self::banned_until`].
+    pub async fn turn(&self) {
+        while let Some(wake) = self.admit(Instant::now()) {
+            sleep_until(wake).await;
+        }
+    }
+
+    fn admit(&self, now: Instant) -> Option<Instant> {
+        if self.calls == 0 {
+            return None;
+        }
+        // A tenth may go at once, the rest is spread over the window: together never more than the allowance.
+        let burst = f64::from(self.calls) / 10.0;
+        let spacing = ADDRESS_WINDOW.div_f64(f64::from(self.calls) - burst);
+        let tolerance = spacing.mul_f64(burst.max(1.0) - 1.0);
+        let mut state = self.lock();
+        let due = state.whole_at.max(now);
+        if due > now + tolerance {
+            return Some(due - tolerance);
+        }
+        state.whole_at = due + spacing;
+        None
+    }
+
+    /// DingTalk refused the address: returns for how long everything stops.
+    pub fn banned(&self) -> Duration {
+        let now = Instant::now();
+        let mut state = self.lock();
+        match state.banned_until {
+            Some(until) if until > now => until - now,
+            earlier => {
+                if earlier.is_some() {
+                    state.ban = (state.ban * 2).min(LONGEST_BAN);
+                }
+                state.banned_until = Some(now + state.ban);
+                state.ban
+            }
+        }
+    }
+
+    /// A call got through: the next ban starts from the shortest pause again.
+    pub fn worked(&self) {
+        let mut state = self.lock();
+        if state.banned_until.is_some_and(|until| until <= Instant::now()) {
+            state.banned_until = None;
+            state.ban = FIRST_BAN;
+        }
+    }
+
+    /// Until when no call is made, while the address is refused.
+    pub fn banned_until(&self) -> Option<Instant> {
+        self.lock().banned_until.filter(|&until| until > Instant::now())
+    }
+}

@@ -1,0 +1,74 @@
+//! The operators' listener: health, readiness, metrics, status. No business rules.
+
+mod access;
+mod health;
+mod status;
+
+use std::sync::{Arc, OnceLock};
+
+use axum::Router;
+use axum::routing::get;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::clock::SharedClock;
+use crate::config::OpsToken;
+use crate::lifecycle::Pulses;
+use crate::receive::InboxStats;
+use crate::store::Store;
+use crate::sync::Context;
+use crate::telemetry::Metrics;
+
+use self::health::Readiness;
+
+/// One organisation, as far as this process has to do with it.
+#[derive(Debug)]
+pub struct Corp {
+    /// Its name in the configuration.
+    pub name: String,
+    /// DingTalk's id of it.
+    pub corp_id: String,
+    /// Its workers; `None` in a process that only receives.
+    pub context: Option<Arc<Context>>,
+    /// What came in; counts stay 0 where no callbacks are taken.
+    pub inbox: Arc<InboxStats>,
+}
+
+/// What the routes need.
+#[derive(Debug)]
+pub struct Ops {
+    /// The organisations.
+    pub corps: Vec<Corp>,
+    /// The database.
+    pub store: Store,
+    /// Set once the database is in place: before that, nothing can be committed.
+    pub in_place: Arc<OnceLock<()>>,
+    /// Signs of life.
+    pub pulses: Pulses,
+    /// Counts.
+    pub metrics: Metrics,
+    /// Who may read from elsewhere.
+    pub tokens: Vec<OpsToken>,
+    /// Tells the time.
+    pub clock: SharedClock,
+}
+
+struct Shared {
+    ops: Ops,
+    readiness: Readiness,
+}
+
+/// The routes of the operators' listener.
+pub fn router(ops: Ops) -> Router {
+    let readiness = Readiness::new(ops.store.clone(), Arc::clone(&ops.in_place));
+    let shared = Arc::new(Shared { ops, readiness });
+    let api = Router::new()
+        .route("/api/v1/status", get(status::status))
+        .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), access::may_read));
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(status::metrics))
+        .merge(api)
+        .layer(CatchPanicLayer::new())
+        .with_state(shared)
+}

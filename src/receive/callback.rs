@@ -1,0 +1,185 @@
+//! `POST /dingtalk/{corp}/callback`: DingTalk's pushes over HTTP (`events.md §2` to `§4`).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use serde::Deserialize;
+use tokio::time::Instant;
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::warn;
+
+use super::Classify;
+use super::door::Door;
+use super::keys::{CallbackEndpoint, Envelope, Opened};
+use super::stats::Rejection;
+use crate::clock::SharedClock;
+use crate::dingtalk::event::Event;
+use crate::http::{BodyError, read_body};
+use crate::random::Random;
+use crate::store::{Arrival, Incoming};
+use crate::telemetry::Metrics;
+
+const LARGEST_BODY: usize = 1024 * 1024;
+const BODY_DEADLINE: Duration = Duration::from_secs(5);
+/// DingTalk gives up after at most 3 s (`events.md §2.1`); an answer after this is for nobody.
+const COMMIT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Everything that answering a callback needs.
+#[derive(Debug)]
+pub struct Callbacks {
+    /// By the name in the path.
+    pub endpoints: HashMap<String, CallbackEndpoint>,
+    /// Which objects an event marks.
+    pub classify: Classify,
+    /// Where events are committed.
+    pub door: Door,
+    /// Stamps replies.
+    pub clock: SharedClock,
+    /// Nonces and random prefixes.
+    pub random: Random,
+    /// Counts and times.
+    pub metrics: Metrics,
+}
+
+/// The routes of the public listener: callbacks and nothing else.
+pub fn router(callbacks: Callbacks) -> Router {
+    Router::new()
+        .route("/dingtalk/{corp}/callback", post(callback))
+        .layer(CatchPanicLayer::new())
+        .with_state(Arc::new(callbacks))
+}
+
+async fn callback(
+    State(callbacks): State<Arc<Callbacks>>,
+    Path(corp): Path<String>,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Response {
+    let Some(endpoint) = callbacks.endpoints.get(&corp) else { return StatusCode::NOT_FOUND.into_response() };
+    let body = read_body(body, LARGEST_BODY, BODY_DEADLINE).await;
+    let arrived = Instant::now();
+    let (result, response) = match body {
+        Err(error) => {
+            let (rejection, status) = match error {
+                BodyError::TooLarge => (Rejection::TooLarge, StatusCode::PAYLOAD_TOO_LARGE),
+                BodyError::TooSlow => (Rejection::TooSlow, StatusCode::REQUEST_TIMEOUT),
+                BodyError::Broken => (Rejection::Shape, StatusCode::BAD_REQUEST),
+            };
+            callbacks.reject(endpoint, rejection, status)
+        }
+        Ok(body) => callbacks.answer(endpoint, query.as_deref().unwrap_or_default(), &body).await,
+    };
+    callbacks.metrics.callback(&endpoint.name, result, arrived.elapsed());
+    response
+}
+
+impl Callbacks {
+    async fn answer(
+        &self,
+        endpoint: &CallbackEndpoint,
+        query: &str,
+        body: &[u8],
+    ) -> (&'static str, Response) {
+        let opened = match envelope(query, body).and_then(|envelope| endpoint.open(&envelope)) {
+            Ok(opened) => opened,
+            Err(rejection @ (Rejection::Signature | Rejection::Owner)) => {
+                return self.reject(endpoint, rejection, StatusCode::FORBIDDEN);
+            }
+            Err(rejection) => return self.reject(endpoint, rejection, StatusCode::BAD_REQUEST),
+        };
+        let Ok(event) = Event::parse(opened.message.clone()) else {
+            return self.reject(endpoint, Rejection::Shape, StatusCode::BAD_REQUEST);
+        };
+        if event.is_handshake() {
+            return ("handshake", self.success(&opened));
+        }
+        let incoming = self.incoming(endpoint, event);
+        match tokio::time::timeout(COMMIT_DEADLINE, self.door.accept(incoming)).await {
+            Ok(Ok(arrival)) => {
+                endpoint.stats.arrived(arrival);
+                let result = match arrival {
+                    Arrival::New => "accepted",
+                    Arrival::Duplicate => "duplicate",
+                };
+                (result, self.success(&opened))
+            }
+            Ok(Err(_)) | Err(_) => ("unavailable", StatusCode::SERVICE_UNAVAILABLE.into_response()),
+        }
+    }
+
+    fn incoming(&self, endpoint: &CallbackEndpoint, event: Event) -> Incoming {
+        Incoming {
+            corp_id: endpoint.corp_id.clone(),
+            hints: (self.classify)(&event),
+            key: event.key,
+            event_id: event.event_id,
+            event_type: event.event_type,
+            operator_userid: event.operator_userid,
+            occurred_at: event.occurred_at,
+            message: event.message,
+        }
+    }
+
+    fn success(&self, opened: &Opened<'_>) -> Response {
+        let timestamp = self.clock.now().as_millisecond().to_string();
+        match opened.success(timestamp, &self.random) {
+            Some(reply) => axum::Json(reply).into_response(),
+            // The key was replaced by an unusable one between the two looks at it.
+            None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        }
+    }
+
+    /// Refuses without a detail: what is wrong is for the operator, not for whoever sent it.
+    fn reject(
+        &self,
+        endpoint: &CallbackEndpoint,
+        rejection: Rejection,
+        status: StatusCode,
+    ) -> (&'static str, Response) {
+        let now = self.clock.now();
+        let first_for_a_while = endpoint
+            .stats
+            .last_rejected()
+            .is_none_or(|(at, last)| last != rejection || now.duration_since(at).as_secs() >= 60);
+        if first_for_a_while {
+            warn!(
+                corp = endpoint.name,
+                reason = rejection.label(),
+                remedy = rejection.remedy(),
+                "a push was refused; if it was DingTalk's, the remedy helps"
+            );
+        }
+        endpoint.stats.rejected_at(now, rejection);
+        (rejection.label(), (status, [(header::CONNECTION, "close")]).into_response())
+    }
+}
+
+/// Collects the signed parts. Both names of the signature and of the timestamp are in use; where both stand, they must
+/// agree.
+fn envelope(query: &str, body: &[u8]) -> Result<Envelope, Rejection> {
+    #[derive(Deserialize)]
+    struct Encrypted {
+        encrypt: String,
+    }
+
+    let parameters: Vec<(String, String)> =
+        url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let agreed = |names: &[&str], conflict: Rejection| {
+        let mut values = parameters.iter().filter(|(name, _)| names.contains(&name.as_str()));
+        let (_, first) = values.next().ok_or(Rejection::Shape)?;
+        if values.all(|(_, other)| other == first) { Ok(first.clone()) } else { Err(conflict) }
+    };
+    Ok(Envelope {
+        signature: agreed(&["msg_signature", "signature"], Rejection::Signature)?,
+        timestamp: agreed(&["timestamp", "timeStamp"], Rejection::Shape)?,
+        nonce: agreed(&["nonce"], Rejection::Shape)?,
+        encrypt: serde_json::from_slice::<Encrypted>(body).map_err(|_| Rejection::Shape)?.encrypt,
+    })
+}

@@ -1,0 +1,114 @@
+//! The keys of one callback URL.
+
+use std::sync::Arc;
+
+use crate::config;
+use crate::dingtalk::crypto::{AesKey, Frame, decrypt, encrypt, equal_in_constant_time, signature};
+use crate::random::Random;
+use crate::secret::Secret;
+
+use super::stats::{InboxStats, Rejection};
+
+/// A token and an AES key that the console shows together.
+#[derive(Debug, Clone)]
+pub struct KeyPair {
+    token: Secret,
+    aes_key: Secret,
+}
+
+impl From<&config::CallbackKeys> for KeyPair {
+    fn from(keys: &config::CallbackKeys) -> Self {
+        Self { token: keys.token.clone(), aes_key: keys.aes_key.clone() }
+    }
+}
+
+/// One callback URL: whose it is, and what opens its pushes.
+#[derive(Debug, Clone)]
+pub struct CallbackEndpoint {
+    /// The organisation.
+    pub corp_id: String,
+    /// Its name in the path.
+    pub name: String,
+    /// The pair in use, and while it is being changed the one before.
+    pub pairs: Vec<KeyPair>,
+    /// What may stand at the end of a message (`events.md §3`).
+    pub owner_keys: Vec<String>,
+    /// What came through it.
+    pub stats: Arc<InboxStats>,
+}
+
+/// The signed parts of a push (`events.md §2`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Envelope {
+    pub(super) signature: String,
+    pub(super) timestamp: String,
+    pub(super) nonce: String,
+    pub(super) encrypt: String,
+}
+
+/// An opened push, and what a reply to it needs.
+#[derive(Debug)]
+pub(super) struct Opened<'endpoint> {
+    pub(super) message: String,
+    pair: &'endpoint KeyPair,
+    owner_key: Vec<u8>,
+}
+
+impl CallbackEndpoint {
+    /// The endpoint of an organisation; `None` where it takes no callbacks.
+    pub fn of(corp: &config::Corp, stats: Arc<InboxStats>) -> Option<Self> {
+        let callback = corp.callback.as_ref()?;
+        let pairs = std::iter::once(&callback.current).chain(&callback.previous);
+        Some(Self {
+            corp_id: corp.corp_id.clone(),
+            name: corp.name.clone(),
+            pairs: pairs.map(KeyPair::from).collect(),
+            owner_keys: corp.owner_keys.clone(),
+            stats,
+        })
+    }
+
+    /// Checks who sent a push, and decrypts it.
+    pub(super) fn open(&self, envelope: &Envelope) -> Result<Opened<'_>, Rejection> {
+        let pair = self.pairs.iter().find(|pair| pair.signed(envelope)).ok_or(Rejection::Signature)?;
+        let key = pair.aes_key.with(AesKey::parse).map_err(|_| Rejection::Decrypt)?;
+        let Frame { message, owner_key } =
+            decrypt(&key, &envelope.encrypt).map_err(|_| Rejection::Decrypt)?;
+        // All are compared, so that the time tells nothing about which one is configured.
+        let known = self
+            .owner_keys
+            .iter()
+            .fold(false, |known, candidate| known | equal_in_constant_time(candidate.as_bytes(), &owner_key));
+        if known { Ok(Opened { message, pair, owner_key }) } else { Err(Rejection::Owner) }
+    }
+}
+
+impl KeyPair {
+    fn signed(&self, envelope: &Envelope) -> bool {
+        let expected = self
+            .token
+            .with(|token| signature(token, &envelope.timestamp, &envelope.nonce, &envelope.encrypt));
+        equal_in_constant_time(expected.as_bytes(), envelope.signature.to_ascii_lowercase().as_bytes())
+    }
+}
+
+/// The reply to a push: DingTalk wants these four names to the letter, all of them strings (`events.md §2.3`).
+#[derive(Debug, serde::Serialize)]
+pub(super) struct Reply {
+    msg_signature: String,
+    #[serde(rename = "timeStamp")]
+    timestamp: String,
+    nonce: String,
+    encrypt: String,
+}
+
+impl Opened<'_> {
+    /// The encrypted `success`, under the pair and the owner key that the push came with.
+    pub(super) fn success(&self, timestamp: String, random: &Random) -> Option<Reply> {
+        let key = self.pair.aes_key.with(AesKey::parse).ok()?;
+        let nonce = random.word(8);
+        let encrypt = encrypt(&key, random.bytes(), "success", &self.owner_key);
+        let msg_signature = self.pair.token.with(|token| signature(token, &timestamp, &nonce, &encrypt));
+        Some(Reply { msg_signature, timestamp, nonce, encrypt })
+    }
+}

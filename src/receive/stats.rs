@@ -1,0 +1,99 @@
+//! What came in since the process began.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+
+use crate::store::Arrival;
+
+/// Why a push was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Rejection {
+    /// Query or body are not those of a callback, or the message is no JSON object.
+    Shape,
+    /// Nobody who knows the token signed it.
+    Signature,
+    /// The signature is good, but the ciphertext cannot be read.
+    Decrypt,
+    /// The message is for somebody else.
+    Owner,
+    /// The body is too large.
+    TooLarge,
+    /// The body did not arrive in time.
+    TooSlow,
+}
+
+impl Rejection {
+    /// The word in status and metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Shape => "shape",
+            Self::Signature => "signature",
+            Self::Decrypt => "decrypt",
+            Self::Owner => "owner",
+            Self::TooLarge => "too_large",
+            Self::TooSlow => "too_slow",
+        }
+    }
+
+    /// What the operator can do when it was DingTalk that was refused.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::Shape => "nothing, unless DingTalk changed its protocol: somebody else called the URL",
+            Self::Signature => {
+                "compare callback_token with the Token (签名 Token) on the console's event subscription page (事件订阅)"
+            }
+            Self::Decrypt => "compare callback_aes_key with the AES key (加密 aes_key) on that page",
+            Self::Owner => {
+                "compare app_key and corp_id with the console, or list the key that DingTalk uses in owner_keys"
+            }
+            Self::TooLarge => "nothing: DingTalk's pushes are small, somebody else called the URL",
+            Self::TooSlow => "look for a slow network or proxy between DingTalk and this daemon",
+        }
+    }
+}
+
+/// One organisation's counters.
+#[derive(Debug, Default)]
+pub struct InboxStats {
+    received: AtomicU64,
+    duplicates: AtomicU64,
+    rejected: AtomicU64,
+    last_rejected: Mutex<Option<(Timestamp, Rejection)>>,
+}
+
+impl InboxStats {
+    pub(super) fn arrived(&self, arrival: Arrival) {
+        let counter = match arrival {
+            Arrival::New => &self.received,
+            Arrival::Duplicate => &self.duplicates,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn rejected_at(&self, now: Timestamp, rejection: Rejection) {
+        self.rejected.fetch_add(1, Ordering::Relaxed);
+        *self.last_rejected.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, rejection));
+    }
+
+    /// Events stored, each once.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Events that had come before.
+    pub fn duplicates(&self) -> u64 {
+        self.duplicates.load(Ordering::Relaxed)
+    }
+
+    /// Pushes refused.
+    pub fn rejected(&self) -> u64 {
+        self.rejected.load(Ordering::Relaxed)
+    }
+
+    /// The last refusal.
+    pub fn last_rejected(&self) -> Option<(Timestamp, Rejection)> {
+        *self.last_rejected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,222 @@
+//! `ding_corp`: what is known of an organisation as a whole.
+
+use jiff::Timestamp;
+
+use super::error::StoreError;
+use super::ledger::Counts;
+use super::run::Run;
+use super::sql::{Conn, args};
+
+/// How far the first pull is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BootstrapState {
+    /// It has not begun.
+    Pending,
+    /// Pages are being stored.
+    Running,
+    /// Every page has been stored.
+    Complete,
+    /// Some pages cannot be read because of themselves.
+    Failed,
+}
+
+impl BootstrapState {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Pending, Self::Running, Self::Complete, Self::Failed];
+
+    /// The word in `ding_corp.bootstrap_state` and in the status.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Complete => "complete",
+            Self::Failed => "failed",
+        }
+    }
+
+    fn of_label(label: &str) -> Self {
+        Self::ALL.into_iter().find(|state| state.label() == label).unwrap_or(Self::Pending)
+    }
+}
+
+/// An organisation as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CorpRecord {
+    /// Its name, as the root department carries it.
+    pub org_name: Option<String>,
+    /// How far the first pull is.
+    pub bootstrap: BootstrapState,
+    /// The run that the ledger's rows carry.
+    pub bootstrap_run: i64,
+    /// When it began.
+    pub bootstrap_started_at: Option<Timestamp>,
+    /// When the last page was stored.
+    pub bootstrap_complete_at: Option<Timestamp>,
+    /// What is in its way.
+    pub bootstrap_error: Option<String>,
+    /// When everything was last found, or made, equal.
+    pub last_reconcile_at: Option<Timestamp>,
+    /// When the last event came.
+    pub last_event_at: Option<Timestamp>,
+}
+
+/// An organisation and its queue, at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// What is known of it; `None` before it is registered.
+    pub corp: Option<CorpRecord>,
+    /// What the queue holds.
+    pub counts: Counts,
+    /// Current people and departments.
+    pub populations: (i64, i64),
+    /// The run that is queued or under way.
+    pub run: Option<Run>,
+}
+
+impl Conn {
+    /// Looks at everything at once: nothing changes between one number and the next.
+    pub async fn snapshot(&mut self, corp_id: &str) -> Result<Snapshot, StoreError> {
+        self.execute("BEGIN", &[]).await?;
+        let snapshot = self.look(corp_id).await;
+        self.execute("ROLLBACK", &[]).await?;
+        snapshot
+    }
+
+    async fn look(&mut self, corp_id: &str) -> Result<Snapshot, StoreError> {
+        Ok(Snapshot {
+            corp: self.corp(corp_id).await?,
+            counts: self.counts(corp_id).await?,
+            populations: self.populations(corp_id).await?,
+            run: self.next_run(corp_id).await?,
+        })
+    }
+
+    /// Makes an organisation known, under the name that the configuration gives it.
+    pub async fn register_corp(
+        &mut self,
+        corp_id: &str,
+        config_name: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT INTO ding_corp (corp_id, config_name, created_at, updated_at) VALUES (?, ?, ?, ?) \
+                   ON CONFLICT (corp_id) DO UPDATE SET config_name = excluded.config_name, \
+                   updated_at = excluded.updated_at WHERE config_name <> excluded.config_name";
+        self.execute(sql, args![corp_id, config_name, now, now]).await?;
+        let sql = "INSERT INTO dingsync_corp (corp_id) VALUES (?) ON CONFLICT (corp_id) DO NOTHING";
+        self.execute(sql, args![corp_id]).await?;
+        Ok(())
+    }
+
+    /// What is known of an organisation; `None` before it is registered.
+    pub async fn corp(&mut self, corp_id: &str) -> Result<Option<CorpRecord>, StoreError> {
+        let sql = "SELECT corp.org_name, corp.bootstrap_state, own.bootstrap_run, own.bootstrap_started_at, \
+                   corp.bootstrap_complete_at, own.bootstrap_error, corp.last_reconcile_at, \
+                   corp.last_event_at \
+                   FROM ding_corp AS corp JOIN dingsync_corp AS own ON own.corp_id = corp.corp_id \
+                   WHERE corp.corp_id = ?";
+        let Some(row) = self.row(sql, args![corp_id]).await? else { return Ok(None) };
+        Ok(Some(CorpRecord {
+            org_name: row.text(0)?,
+            bootstrap: BootstrapState::of_label(&row.text(1)?.unwrap_or_default()),
+            bootstrap_run: row.integer(2)?.unwrap_or_default(),
+            bootstrap_started_at: row.millisecond(3)?,
+            bootstrap_complete_at: row.instant(4)?,
+            bootstrap_error: row.text(5)?,
+            last_reconcile_at: row.instant(6)?,
+            last_event_at: row.instant(7)?,
+        }))
+    }
+
+    /// Begins the pull that `run_id` asks for.
+    pub async fn begin_bootstrap(
+        &mut self,
+        corp_id: &str,
+        run_id: i64,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE dingsync_corp SET bootstrap_run = ?, bootstrap_started_at = ?, \
+                   bootstrap_error = NULL WHERE corp_id = ?";
+        self.execute(sql, args![run_id, now.as_millisecond(), corp_id]).await?;
+        let sql = "UPDATE ding_corp SET bootstrap_state = 'running', bootstrap_complete_at = NULL, \
+                   updated_at = ? WHERE corp_id = ?";
+        self.execute(sql, args![now, corp_id]).await?;
+        Ok(())
+    }
+
+    /// Notes how a pull stands.
+    pub async fn set_bootstrap(
+        &mut self,
+        corp_id: &str,
+        state: BootstrapState,
+        error: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let complete_at = (state == BootstrapState::Complete).then_some(now);
+        let sql = "UPDATE ding_corp SET bootstrap_state = ?, bootstrap_complete_at = ?, updated_at = ? \
+                   WHERE corp_id = ?";
+        self.execute(sql, args![state.label(), complete_at, now, corp_id]).await?;
+        let sql = "UPDATE dingsync_corp SET bootstrap_error = ? WHERE corp_id = ?";
+        self.execute(sql, args![error, corp_id]).await?;
+        Ok(())
+    }
+
+    /// Notes the organisation's name.
+    pub async fn set_org_name(
+        &mut self,
+        corp_id: &str,
+        name: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let known = self.corp(corp_id).await?.and_then(|corp| corp.org_name);
+        if known.as_deref() != name {
+            let sql = "UPDATE ding_corp SET org_name = ?, updated_at = ? WHERE corp_id = ?";
+            self.execute(sql, args![name, now, corp_id]).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes that everything was compared.
+    pub async fn set_reconciled(&mut self, corp_id: &str, now: Timestamp) -> Result<(), StoreError> {
+        let sql = "UPDATE ding_corp SET last_reconcile_at = ?, updated_at = ? WHERE corp_id = ?";
+        self.execute(sql, args![now, now, corp_id]).await?;
+        Ok(())
+    }
+
+    /// Writes without changing anything, to find out whether writing is possible.
+    pub async fn probe_write(&mut self) -> Result<(), StoreError> {
+        self.execute("UPDATE dingsync_corp SET change_seq = change_seq", &[]).await?;
+        Ok(())
+    }
+
+    /// Counts a call that DingTalk meters by the month.
+    pub async fn note_metered_call(&mut self, corp_id: &str, month: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE dingsync_corp SET \
+                   metered_calls = CASE WHEN metered_month = ? THEN metered_calls + 1 ELSE 1 END, \
+                   metered_month = ? WHERE corp_id = ?";
+        self.execute(sql, args![month, month, corp_id]).await?;
+        Ok(())
+    }
+
+    /// How many calls of `month` count against the organisation's quota.
+    pub async fn metered_calls(&mut self, corp_id: &str, month: &str) -> Result<i64, StoreError> {
+        let sql = "SELECT metered_calls FROM dingsync_corp WHERE corp_id = ? AND metered_month = ?";
+        self.number(sql, args![corp_id, month]).await
+    }
+
+    /// How many current people and departments the mirror holds.
+    pub async fn populations(&mut self, corp_id: &str) -> Result<(i64, i64), StoreError> {
+        let people = self
+            .number(
+                "SELECT count(*) FROM ding_employee WHERE corp_id = ? AND deleted_at IS NULL",
+                args![corp_id],
+            )
+            .await?;
+        let departments = self
+            .number(
+                "SELECT count(*) FROM ding_department WHERE corp_id = ? AND deleted_at IS NULL",
+                args![corp_id],
+            )
+            .await?;
+        Ok((people, departments))
+    }
+}

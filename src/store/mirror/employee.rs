@@ -1,0 +1,355 @@
+//! `ding_employee`, `ding_employee_department` and `ding_employee_role`: one person, written as a whole.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use super::super::change::{Action, Entity, JsonObject, json_array, json_numbers};
+use super::super::error::StoreError;
+use super::super::sql::{Conn, Value, args};
+use super::{Beside, Difference, Fate, Json, Stamp, Stored, mirror_row};
+
+mirror_row! {
+    /// A person's columns.
+    Employee, Entity::Employee, "ding_employee", "userid",
+    {
+        /// Stable for a person, unlike the userid.
+        unionid: String,
+        /// The name.
+        name: String,
+        /// Without country prefix.
+        mobile: String,
+        /// The country prefix of the mobile.
+        state_code: String,
+        /// An office number.
+        telephone: String,
+        /// The private address.
+        email: String,
+        /// The organisation's address.
+        org_email: String,
+        /// Not unique in DingTalk.
+        job_number: String,
+        /// The position.
+        title: String,
+        /// Where the person works.
+        work_place: String,
+        /// A remark.
+        remark: String,
+        /// A URL.
+        avatar: String,
+        /// Custom fields.
+        extension: Json,
+        /// A day in Shanghai.
+        hired_date: Date,
+        /// The direct manager.
+        manager_userid: String,
+        /// The main department.
+        main_dept_id: i64,
+        /// Has activated DingTalk in this organisation.
+        is_activated: bool,
+        /// Is an administrator.
+        is_admin: bool,
+        /// Is the organisation's boss.
+        is_boss: bool,
+        /// Is a senior executive.
+        is_senior: bool,
+        /// The mobile is hidden from colleagues.
+        is_mobile_hidden: bool,
+        /// A dedicated account that is switched off.
+        is_disabled: bool,
+        /// When manager, roles and main department were read first.
+        detail_read_at: Timestamp,
+        /// When DingTalk said that the person is gone.
+        gone_at: Timestamp,
+    }
+}
+
+/// A direct membership in a department.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Membership {
+    /// The department.
+    pub dept_id: i64,
+    /// Leads it.
+    pub is_leader: Option<bool>,
+    /// It is the person's main department.
+    pub is_main: Option<bool>,
+    /// Large first.
+    pub member_order: Option<i64>,
+    /// The position there.
+    pub title: Option<String>,
+    /// The place of work there.
+    pub work_place: Option<String>,
+}
+
+impl Membership {
+    /// A membership of which nothing more is known.
+    pub fn of(dept_id: i64) -> Self {
+        Self { dept_id, is_leader: None, is_main: None, member_order: None, title: None, work_place: None }
+    }
+}
+
+/// A role that a person has.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RoleMembership {
+    /// The role.
+    pub role_id: i64,
+    /// The departments that the person manages in it, a JSON array, where known.
+    pub manage_dept_ids: Option<String>,
+}
+
+/// A person with all memberships.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Person {
+    /// The columns.
+    pub row: Employee,
+    /// Departments, in the order of their ids.
+    pub departments: Vec<Membership>,
+    /// Roles, in the order of their ids.
+    pub roles: Vec<RoleMembership>,
+}
+
+impl Person {
+    /// The columns and memberships in which another person differs from this, the stored one. When details were read
+    /// is no difference.
+    pub fn differences(&self, actual: &Self) -> Vec<Difference> {
+        let mut differences = self.row.differences(&actual.row);
+        differences.retain(|difference| difference.field != "detail_read_at");
+        let beside = beside(self, actual, false);
+        let memberships = beside.old.into_iter().zip(beside.new);
+        differences.extend(memberships.map(|((field, stored), (_, actual))| Difference {
+            field,
+            stored,
+            actual,
+        }));
+        differences
+    }
+}
+
+/// `[{"dept_id":…,"is_leader":…,"member_order":…,…}]`
+pub(super) fn departments_json(departments: &[Membership]) -> String {
+    json_array(departments.iter().map(|membership| {
+        let mut object = JsonObject::default();
+        object.field("dept_id", &membership.dept_id.into());
+        object.field("is_leader", &membership.is_leader.into());
+        object.field("is_main", &membership.is_main.into());
+        object.field("member_order", &membership.member_order.into());
+        object.field("title", &membership.title.clone().into());
+        object.field("work_place", &membership.work_place.clone().into());
+        object
+    }))
+}
+
+fn roles_json(roles: &[RoleMembership]) -> String {
+    json_numbers(roles.iter().map(|role| role.role_id))
+}
+
+/// `{"ROLE_ID":[DEPT_ID,…]}` for the roles whose managed departments are known.
+fn managed_json(roles: &[RoleMembership]) -> String {
+    let mut object = JsonObject::default();
+    for role in roles {
+        if let Some(departments) = &role.manage_dept_ids {
+            object.raw(&role.role_id.to_string(), departments);
+        }
+    }
+    object.finish().unwrap_or_else(|| "{}".to_owned())
+}
+
+/// What changed in the memberships, for the change log.
+pub(super) fn beside(before: &Person, after: &Person, whole: bool) -> Beside {
+    let mut beside = Beside::default();
+    let mut add = |name, was: String, is: String| {
+        if whole || was != is {
+            beside.old.push((name, was));
+            beside.new.push((name, is));
+        }
+    };
+    add("departments", departments_json(&before.departments), departments_json(&after.departments));
+    add("roles", roles_json(&before.roles), roles_json(&after.roles));
+    let (was, is) = (managed_json(&before.roles), managed_json(&after.roles));
+    if was != is {
+        beside.old.push(("managed_departments", was));
+        beside.new.push(("managed_departments", is));
+    }
+    beside
+}
+
+impl Conn {
+    /// A person with all memberships. The memberships of somebody who is gone are gone as well.
+    pub async fn employee(
+        &mut self,
+        corp_id: &str,
+        userid: &str,
+    ) -> Result<Option<Stored<Person>>, StoreError> {
+        let Some(stored) = self.stored::<Employee>(corp_id, &userid.into()).await? else { return Ok(None) };
+        let person = Person {
+            row: stored.row,
+            departments: self.memberships(corp_id, userid).await?,
+            roles: self.role_memberships(corp_id, userid).await?,
+        };
+        Ok(Some(Stored { row: person, deleted_at: stored.deleted_at }))
+    }
+
+    async fn memberships(&mut self, corp_id: &str, userid: &str) -> Result<Vec<Membership>, StoreError> {
+        let sql = "SELECT dept_id, is_leader, is_main, member_order, title, work_place \
+                   FROM ding_employee_department WHERE corp_id = ? AND userid = ? ORDER BY dept_id";
+        let rows = self.rows(sql, args![corp_id, userid]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Membership {
+                    dept_id: row.integer(0)?.unwrap_or_default(),
+                    is_leader: row.flag(1)?,
+                    is_main: row.flag(2)?,
+                    member_order: row.integer(3)?,
+                    title: row.text(4)?,
+                    work_place: row.text(5)?,
+                })
+            })
+            .collect()
+    }
+
+    async fn role_memberships(
+        &mut self,
+        corp_id: &str,
+        userid: &str,
+    ) -> Result<Vec<RoleMembership>, StoreError> {
+        let sql = "SELECT role_id, manage_dept_ids FROM ding_employee_role \
+                   WHERE corp_id = ? AND userid = ? ORDER BY role_id";
+        let rows = self.rows(sql, args![corp_id, userid]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(RoleMembership {
+                    role_id: row.integer(0)?.unwrap_or_default(),
+                    manage_dept_ids: row.text(1)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Makes a person what a read said, memberships included, and logs what that changed.
+    pub async fn write_employee(
+        &mut self,
+        userid: &str,
+        before: Option<&Stored<Person>>,
+        after: &Person,
+        fate: Fate,
+        stamp: &Stamp,
+    ) -> Result<Option<Action>, StoreError> {
+        let nobody = Person::default();
+        let was = before.map_or(&nobody, |before| &before.row);
+        let emptied;
+        let is = if fate == Fate::Gone {
+            emptied = Person { row: after.row.clone(), ..Person::default() };
+            &emptied
+        } else {
+            after
+        };
+        let whole = before.is_none() || fate == Fate::Replaced;
+        let beside = beside(was, is, whole);
+        let row_before =
+            before.map(|before| Stored { row: before.row.row.clone(), deleted_at: before.deleted_at });
+        let key = Value::from(userid);
+        let action = self.write_row(&key, row_before.as_ref(), &is.row, fate, beside, stamp).await?;
+        if action.is_some() {
+            self.write_memberships(&stamp.corp_id, userid, was, is).await?;
+        }
+        Ok(action)
+    }
+
+    async fn write_memberships(
+        &mut self,
+        corp_id: &str,
+        userid: &str,
+        was: &Person,
+        is: &Person,
+    ) -> Result<(), StoreError> {
+        for gone in
+            was.departments.iter().filter(|old| is.departments.iter().all(|new| new.dept_id != old.dept_id))
+        {
+            let sql = "DELETE FROM ding_employee_department WHERE corp_id = ? AND userid = ? AND dept_id = ?";
+            self.execute(sql, args![corp_id, userid, gone.dept_id]).await?;
+        }
+        for membership in is.departments.iter().filter(|new| !was.departments.contains(new)) {
+            self.put_membership(corp_id, userid, membership).await?;
+        }
+        for gone in was.roles.iter().filter(|old| is.roles.iter().all(|new| new.role_id != old.role_id)) {
+            let sql = "DELETE FROM ding_employee_role WHERE corp_id = ? AND userid = ? AND role_id = ?";
+            self.execute(sql, args![corp_id, userid, gone.role_id]).await?;
+        }
+        for role in is.roles.iter().filter(|new| !was.roles.contains(new)) {
+            let sql = "INSERT INTO ding_employee_role (corp_id, userid, role_id, manage_dept_ids) \
+                       VALUES (?, ?, ?, ?) ON CONFLICT (corp_id, userid, role_id) \
+                       DO UPDATE SET manage_dept_ids = excluded.manage_dept_ids";
+            self.execute(sql, args![corp_id, userid, role.role_id, role.manage_dept_ids.clone()]).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn put_membership(
+        &mut self,
+        corp_id: &str,
+        userid: &str,
+        membership: &Membership,
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT INTO ding_employee_department \
+                   (corp_id, userid, dept_id, is_leader, is_main, member_order, title, work_place) \
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (corp_id, userid, dept_id) DO UPDATE SET \
+                   is_leader = excluded.is_leader, is_main = excluded.is_main, \
+                   member_order = excluded.member_order, title = excluded.title, \
+                   work_place = excluded.work_place";
+        self.execute(sql, &membership_args(corp_id, userid, membership)).await?;
+        Ok(())
+    }
+
+    /// Ids of current people after `after`, in their order.
+    pub async fn employee_ids_after(
+        &mut self,
+        corp_id: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT userid FROM ding_employee \
+                   WHERE corp_id = ? AND userid > ? AND deleted_at IS NULL ORDER BY userid LIMIT ?";
+        let rows = self.rows(sql, args![corp_id, after, limit]).await?;
+        rows.iter().map(|row| Ok(row.text(0)?.unwrap_or_default())).collect()
+    }
+
+    /// Up to `limit` current people other than `userid` who have a value in one of `columns`, found from a place in the
+    /// table that `random` chooses.
+    pub async fn others_with(
+        &mut self,
+        corp_id: &str,
+        userid: &str,
+        columns: &[&'static str],
+        random: u64,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let given: Vec<String> = columns.iter().map(|column| format!("{column} IS NOT NULL")).collect();
+        let given = given.join(" OR ");
+        let last = self.number("SELECT max(id) FROM ding_employee", &[]).await?.max(1);
+        let pivot = (random % last.unsigned_abs()) as i64;
+        let mut others = Vec::new();
+        for side in [">=", "<"] {
+            let sql = format!(
+                "SELECT userid FROM ding_employee WHERE id {side} ? AND corp_id = ? AND userid <> ? \
+                 AND deleted_at IS NULL AND ({given}) ORDER BY id LIMIT ?",
+            );
+            for row in self.rows(sql, args![pivot, corp_id, userid, limit - others.len()]).await? {
+                others.extend(row.text(0)?);
+            }
+        }
+        Ok(others)
+    }
+}
+
+pub(super) fn membership_args(corp_id: &str, userid: &str, membership: &Membership) -> Vec<Value> {
+    args![
+        corp_id,
+        userid,
+        membership.dept_id,
+        membership.is_leader,
+        membership.is_main,
+        membership.member_order,
+        membership.title.clone(),
+        membership.work_place.clone(),
+    ]
+    .to_vec()
+}

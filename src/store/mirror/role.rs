@@ -1,0 +1,271 @@
+//! `ding_role_group`, `ding_role`, and what role lists say of their members.
+
+use super::super::change::{Action, Entity, JsonObject};
+use super::super::error::StoreError;
+use super::super::sql::{Conn, Value, args, key_lists, placeholders};
+use super::employee::beside;
+use super::{Beside, Difference, Employee, Fate, MirrorRow, Person, Stamp, Stored, mirror_row};
+
+mirror_row! {
+    /// A role group's columns.
+    RoleGroup, Entity::RoleGroup, "ding_role_group", "group_id",
+    {
+        /// Its name.
+        name: String,
+    }
+}
+
+mirror_row! {
+    /// A role's columns.
+    Role, Entity::Role, "ding_role", "role_id",
+    {
+        /// The group that it belongs to.
+        group_id: i64,
+        /// Its name.
+        name: String,
+    }
+}
+
+/// What a role's member list says of one member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleScope {
+    /// The member.
+    pub userid: String,
+    /// The departments that the member manages in the role, a JSON array; `None` where the list says nothing of it.
+    pub manage_dept_ids: Option<String>,
+}
+
+impl Conn {
+    /// All role groups that were ever seen, by id.
+    pub async fn role_groups(&mut self, corp_id: &str) -> Result<Vec<(i64, Stored<RoleGroup>)>, StoreError> {
+        self.all_rows(corp_id).await
+    }
+
+    /// All roles that were ever seen, by id.
+    pub async fn roles(&mut self, corp_id: &str) -> Result<Vec<(i64, Stored<Role>)>, StoreError> {
+        self.all_rows(corp_id).await
+    }
+
+    async fn all_rows<R: MirrorRow>(&mut self, corp_id: &str) -> Result<Vec<(i64, Stored<R>)>, StoreError> {
+        let columns = R::COLUMNS.join(", ");
+        let sql = format!(
+            "SELECT {key}, deleted_at, {columns} FROM {table} WHERE corp_id = ? ORDER BY {key}",
+            key = R::KEY,
+            table = R::TABLE,
+        );
+        let rows = self.rows(sql, args![corp_id]).await?;
+        rows.iter()
+            .map(|row| {
+                let stored = Stored { row: R::read(row, 2)?, deleted_at: row.instant(1)? };
+                Ok((row.integer(0)?.unwrap_or_default(), stored))
+            })
+            .collect()
+    }
+
+    /// Makes a role group's row what a read said.
+    pub async fn write_role_group(
+        &mut self,
+        group_id: i64,
+        before: Option<&Stored<RoleGroup>>,
+        after: &RoleGroup,
+        fate: Fate,
+        stamp: &Stamp,
+    ) -> Result<Option<Action>, StoreError> {
+        self.write_row(&Value::Integer(group_id), before, after, fate, Beside::default(), stamp).await
+    }
+
+    /// Makes a role's row what a read said.
+    pub async fn write_role(
+        &mut self,
+        role_id: i64,
+        before: Option<&Stored<Role>>,
+        after: &Role,
+        fate: Fate,
+        stamp: &Stamp,
+    ) -> Result<Option<Action>, StoreError> {
+        self.write_row(&Value::Integer(role_id), before, after, fate, Beside::default(), stamp).await
+    }
+
+    /// Which of `role_ids` are current roles of the mirror.
+    pub async fn known_roles(&mut self, corp_id: &str, role_ids: &[i64]) -> Result<Vec<i64>, StoreError> {
+        let keys: Vec<Value> = role_ids.iter().map(|&id| Value::Integer(id)).collect();
+        let mut known = Vec::new();
+        for list in key_lists(&keys) {
+            let sql = format!(
+                "SELECT role_id FROM ding_role WHERE deleted_at IS NULL AND role_id IN ({}) AND corp_id = ?",
+                placeholders(list.len()),
+            );
+            let args: Vec<Value> = list.into_iter().chain([corp_id.into()]).collect();
+            for row in self.rows(sql, &args).await? {
+                known.extend(row.integer(0)?);
+            }
+        }
+        Ok(known)
+    }
+
+    /// What role lists said of the departments that `userid` manages, for the given roles.
+    pub async fn role_scopes_of(
+        &mut self,
+        corp_id: &str,
+        userid: &str,
+        role_ids: &[i64],
+    ) -> Result<Vec<(i64, String)>, StoreError> {
+        let keys: Vec<Value> = role_ids.iter().map(|&id| Value::Integer(id)).collect();
+        let mut scopes = Vec::new();
+        for list in key_lists(&keys) {
+            let sql = format!(
+                "SELECT role_id, manage_dept_ids FROM dingsync_role_scope \
+                 WHERE role_id IN ({}) AND corp_id = ? AND userid = ?",
+                placeholders(list.len()),
+            );
+            let args: Vec<Value> = list.into_iter().chain([corp_id.into(), userid.into()]).collect();
+            for row in self.rows(sql, &args).await? {
+                scopes.extend(row.integer(0)?.zip(row.text(1)?));
+            }
+        }
+        scopes.sort_unstable();
+        scopes.dedup();
+        Ok(scopes)
+    }
+
+    /// Takes a page of a role's member list: the only writer of `manage_dept_ids`. Brings the listed people whom the
+    /// mirror does not know to have the role, and whether anything changed. `reading` tells this read of the list from
+    /// the one before.
+    pub async fn write_role_scopes(
+        &mut self,
+        role_id: i64,
+        page: &[RoleScope],
+        reading: i64,
+        stamp: &Stamp,
+    ) -> Result<(Vec<String>, bool), StoreError> {
+        let corp_id = &stamp.corp_id;
+        let members = self.role_members_among(corp_id, role_id, page).await?;
+        let mut strangers = Vec::new();
+        let mut changed = false;
+        for listed in page {
+            if let Some(departments) = &listed.manage_dept_ids {
+                let sql = "INSERT INTO dingsync_role_scope \
+                           (corp_id, role_id, userid, manage_dept_ids, seen_in) VALUES (?, ?, ?, ?, ?) \
+                           ON CONFLICT (corp_id, role_id, userid) DO UPDATE SET \
+                           manage_dept_ids = excluded.manage_dept_ids, seen_in = excluded.seen_in";
+                self.execute(sql, args![corp_id, role_id, &listed.userid, departments, reading]).await?;
+            }
+            match members.iter().find(|(userid, _)| *userid == listed.userid) {
+                Some((_, known)) if *known == listed.manage_dept_ids => {}
+                Some(_) => {
+                    changed = true;
+                    self.write_role_scope(role_id, listed, stamp).await?;
+                }
+                None => strangers.push(listed.userid.clone()),
+            }
+        }
+        Ok((strangers, changed))
+    }
+
+    /// Forgets what earlier reads of a role's member list said and this one did not.
+    pub async fn forget_role_scopes(
+        &mut self,
+        corp_id: &str,
+        role_id: i64,
+        reading: i64,
+    ) -> Result<(), StoreError> {
+        let sql = "DELETE FROM dingsync_role_scope WHERE corp_id = ? AND role_id = ? AND seen_in <> ?";
+        self.execute(sql, args![corp_id, role_id, reading]).await?;
+        Ok(())
+    }
+
+    /// Of a page of a role's member list, those whom the mirror shows without the role (`None`), or with other managed
+    /// departments.
+    pub async fn differing_role_members(
+        &mut self,
+        corp_id: &str,
+        role_id: i64,
+        page: &[RoleScope],
+    ) -> Result<Vec<(String, Option<Difference>)>, StoreError> {
+        let members = self.role_members_among(corp_id, role_id, page).await?;
+        let json = |departments: &Option<String>| departments.clone().unwrap_or_else(|| "null".to_owned());
+        let mut differing = Vec::new();
+        for listed in page {
+            match members.iter().find(|(userid, _)| *userid == listed.userid) {
+                None => differing.push((listed.userid.clone(), None)),
+                Some((_, stored)) if *stored == listed.manage_dept_ids => {}
+                Some((_, stored)) => {
+                    let difference = Difference {
+                        field: "managed_departments",
+                        stored: json(stored),
+                        actual: json(&listed.manage_dept_ids),
+                    };
+                    differing.push((listed.userid.clone(), Some(difference)));
+                }
+            }
+        }
+        Ok(differing)
+    }
+
+    async fn role_members_among(
+        &mut self,
+        corp_id: &str,
+        role_id: i64,
+        page: &[RoleScope],
+    ) -> Result<Vec<(String, Option<String>)>, StoreError> {
+        let keys: Vec<Value> = page.iter().map(|listed| listed.userid.as_str().into()).collect();
+        let mut members = Vec::new();
+        for list in key_lists(&keys) {
+            let sql = format!(
+                "SELECT userid, manage_dept_ids FROM ding_employee_role \
+                 WHERE role_id = ? AND corp_id = ? AND userid IN ({})",
+                placeholders(list.len()),
+            );
+            let args: Vec<Value> = [role_id.into(), corp_id.into()].into_iter().chain(list).collect();
+            for row in self.rows(sql, &args).await? {
+                members.push((row.text(0)?.unwrap_or_default(), row.text(1)?));
+            }
+        }
+        Ok(members)
+    }
+
+    async fn write_role_scope(
+        &mut self,
+        role_id: i64,
+        listed: &RoleScope,
+        stamp: &Stamp,
+    ) -> Result<(), StoreError> {
+        let corp_id = &stamp.corp_id;
+        let Some(before) = self.employee(corp_id, &listed.userid).await? else { return Ok(()) };
+        let mut after = before.row.clone();
+        for role in after.roles.iter_mut().filter(|role| role.role_id == role_id) {
+            role.manage_dept_ids.clone_from(&listed.manage_dept_ids);
+        }
+        let sql = "UPDATE ding_employee_role SET manage_dept_ids = ? \
+                   WHERE corp_id = ? AND userid = ? AND role_id = ?";
+        let departments = listed.manage_dept_ids.clone();
+        self.execute(sql, args![departments, corp_id, &listed.userid, role_id]).await?;
+        self.log_memberships(&listed.userid, &before.row, &after, stamp);
+        Ok(())
+    }
+
+    pub(super) fn log_memberships(&mut self, userid: &str, before: &Person, after: &Person, stamp: &Stamp) {
+        let beside = beside(before, after, false);
+        let object = |fields: &[(&'static str, String)]| {
+            let mut object = JsonObject::default();
+            object.raws(fields);
+            object.finish()
+        };
+        let (old, new) = (object(&beside.old), object(&beside.new));
+        self.log::<Employee>(&userid.into(), Action::Update, old, new, stamp);
+    }
+
+    /// The current members of a role, after `after` in the order of their ids.
+    pub async fn role_member_ids_after(
+        &mut self,
+        corp_id: &str,
+        role_id: i64,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT userid FROM ding_employee_role \
+                   WHERE role_id = ? AND corp_id = ? AND userid > ? ORDER BY userid LIMIT ?";
+        let rows = self.rows(sql, args![role_id, corp_id, after, limit]).await?;
+        rows.iter().map(|row| Ok(row.text(0)?.unwrap_or_default())).collect()
+    }
+}

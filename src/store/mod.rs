@@ -1,0 +1,168 @@
+//! The database: inbox, ledger, mirror, change log, runs, migrations. Nothing here knows DingTalk or HTTP.
+//!
+//! Whatever is written, is written by an [`Operation`]: a named piece of work that runs inside of one transaction, with
+//! its part of the change log numbered at its end. Operations that wait together share a commit, and each caller gets
+//! its answer after that commit.
+
+mod change;
+mod corp;
+mod deletion;
+mod error;
+mod inbox;
+mod ledger;
+mod migrate;
+mod mirror;
+mod run;
+mod sql;
+mod sqlite;
+
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
+
+use futures_util::future::BoxFuture;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+use tokio::sync::oneshot;
+
+pub use self::change::{Action, Cause, Entity, Logged, Provenance, json_ids};
+pub use self::corp::{BootstrapState, CorpRecord, Snapshot};
+pub use self::error::{Outage, StoreError};
+pub use self::inbox::{Arrival, Incoming};
+pub use self::ledger::{
+    CATALOGUE, Claim, ClaimWish, Confirm, Counts, Expectations, Finish, Hint, Kind, LaneCount, ObjectState,
+    Standing,
+};
+pub use self::migrate::script as migration_script;
+pub use self::mirror::{
+    Department, Difference, Employee, Fate, Json, ListedOutcome, ListedPerson, Membership, Person, Role,
+    RoleGroup, RoleMembership, RoleScope, Stamp, Stored,
+};
+pub use self::run::{Disagreement, Run, RunItem, RunKind, RunState};
+pub use self::sql::{Conn, rfc3339};
+pub use self::sqlite::ExclusiveUse;
+use self::sqlite::{Job, Settle, Writer};
+
+/// A piece of work that changes the database, inside of one transaction.
+pub trait Operation: Send + 'static {
+    /// What it brings.
+    type Output: Send + 'static;
+
+    /// True where somebody on the wire waits for it: it goes before the others.
+    const URGENT: bool = false;
+
+    /// Does it. An error takes back all that it did.
+    fn run(self, conn: &mut Conn) -> impl Future<Output = Result<Self::Output, StoreError>> + Send;
+}
+
+/// What an operation brought, and what it logged.
+#[derive(Debug)]
+pub struct Written<T> {
+    /// Its output.
+    pub output: T,
+    /// The changes that it logged, in their order.
+    pub logged: Vec<Logged>,
+}
+
+/// The database.
+#[derive(Debug, Clone)]
+pub struct Store {
+    writer: Writer,
+    readers: SqlitePool,
+    options: SqliteConnectOptions,
+}
+
+/// A connection that only reads.
+#[derive(Debug)]
+pub struct Reader {
+    conn: Conn,
+}
+
+impl Deref for Reader {
+    type Target = Conn;
+
+    fn deref(&self) -> &Conn {
+        &self.conn
+    }
+}
+
+impl DerefMut for Reader {
+    fn deref_mut(&mut self) -> &mut Conn {
+        &mut self.conn
+    }
+}
+
+impl Store {
+    /// Opens the database behind `url`, without touching it yet. Also brings the writer, which has to be run.
+    pub fn open(url: &str) -> Result<(Self, impl Future<Output = ()> + Send + use<>), StoreError> {
+        let options = sqlite::options(url)?;
+        let readers = sqlite::readers(&options);
+        let (writer, task) = Writer::start(options.clone());
+        Ok((Self { writer, readers, options }, task))
+    }
+
+    /// The database's file.
+    pub fn path(&self) -> &Path {
+        self.options.get_filename()
+    }
+
+    /// Takes the database for a daemon, or for a command that does a daemon's work; an error if somebody has it.
+    pub fn take(&self, holder: &str) -> Result<ExclusiveUse, StoreError> {
+        ExclusiveUse::take(self.path(), holder)
+    }
+
+    /// Brings the schema up to date. Needs the database for itself.
+    pub async fn migrate(&self, _alone: &ExclusiveUse) -> Result<(), StoreError> {
+        migrate::run(&self.options).await
+    }
+
+    /// How many migrations are missing.
+    pub async fn missing_migrations(&self) -> Result<usize, StoreError> {
+        migrate::missing(&self.options).await
+    }
+
+    /// A connection for reading the last commit.
+    pub async fn reader(&self) -> Result<Reader, StoreError> {
+        Ok(Reader { conn: Conn::pooled(self.readers.acquire().await?) })
+    }
+
+    /// Runs an operation and waits for its commit.
+    pub async fn write<O: Operation>(&self, operation: O) -> Result<Written<O::Output>, StoreError> {
+        let (reply, outcome) = oneshot::channel();
+        self.writer.submit(O::URGENT, Box::new(Waiting { operation, reply })).await?;
+        // The writer drops an operation only when it dies itself.
+        outcome.await.unwrap_or_else(|_| Err(sqlx::Error::WorkerCrashed.into()))
+    }
+}
+
+/// An operation with somebody who waits for it.
+struct Waiting<O: Operation> {
+    operation: O,
+    reply: oneshot::Sender<Result<Written<O::Output>, StoreError>>,
+}
+
+impl<O: Operation> Job for Waiting<O> {
+    fn run<'c>(self: Box<Self>, conn: &'c mut Conn) -> BoxFuture<'c, (bool, Settle)>
+    where
+        Self: 'c,
+    {
+        Box::pin(async move {
+            let Self { operation, reply } = *self;
+            let result = match operation.run(conn).await {
+                Ok(output) => conn.flush_changes().await.map(|logged| Written { output, logged }),
+                Err(error) => {
+                    conn.changes.clear();
+                    Err(error)
+                }
+            };
+            let stands = result.is_ok();
+            let settle: Settle = Box::new(move |fate| {
+                // Whoever asked may have gone away; the commit stands all the same.
+                drop(reply.send(fate.and(result)));
+            });
+            (stands, settle)
+        })
+    }
+
+    fn refuse(self: Box<Self>, error: StoreError) {
+        drop(self.reply.send(Err(error)));
+    }
+}

@@ -1,0 +1,165 @@
+//! A department's own read.
+
+use super::context::{Context, WorkError};
+use super::convert;
+use super::guard::admit_deletion;
+use super::hints::ROOT;
+use super::outcome::{Reading, conclude};
+use crate::config::Guard;
+use crate::dingtalk::Class;
+use crate::lane::Lane;
+use crate::store::{
+    Cause, Claim, Conn, Department, Entity, Fate, Finish, Hint, Kind, Operation, Stamp, Standing, StoreError,
+    Stored,
+};
+
+/// What a look at a department brought.
+#[derive(Debug, Clone)]
+pub(super) enum Look {
+    Present(Department),
+    Gone,
+    Hidden,
+}
+
+impl Context {
+    /// Asks DingTalk for a department. The root always exists, so that its absence can only mean that it is out of sight.
+    pub(super) async fn look_at_department(&self, lane: Lane, dept_id: i64) -> Result<Look, WorkError> {
+        let look = match self.client.department(lane, dept_id).await {
+            Ok(answer) => Look::Present(convert::department(answer)),
+            Err(error) if error.class == Class::Hidden => Look::Hidden,
+            Err(error) if error.class == Class::Gone && dept_id == ROOT => Look::Hidden,
+            Err(error) if error.class == Class::Gone => Look::Gone,
+            Err(error) => return Err(error.into()),
+        };
+        self.hidden.note(dept_id, matches!(look, Look::Hidden));
+        Ok(look)
+    }
+
+    pub(super) async fn work_on_department(&self, claim: &Claim) -> Result<(), WorkError> {
+        let look = match claim.object_id.parse() {
+            Ok(dept_id) => self.look_at_department(claim.lane, dept_id).await?,
+            // An id that is no number was never one of DingTalk's.
+            Err(_) => Look::Gone,
+        };
+        let finish =
+            FinishDepartment { claim: claim.clone(), look, guard: self.guard, stamp: self.stamp(claim) };
+        let finish = self.write(finish).await?;
+        self.note_done(claim, finish);
+        Ok(())
+    }
+}
+
+/// Makes the mirror agree with a look at a department, marks what depends on it, and ends the claim.
+struct FinishDepartment {
+    claim: Claim,
+    look: Look,
+    guard: Guard,
+    stamp: Stamp,
+}
+
+impl Operation for FinishDepartment {
+    type Output = Finish;
+
+    async fn run(self, conn: &mut Conn) -> Result<Finish, StoreError> {
+        let dept_id = self.claim.object_id.parse().unwrap_or_default();
+        let before = conn.department(&self.stamp.corp_id, dept_id).await?;
+        let (standing, changed) = match &self.look {
+            Look::Hidden => (Standing::Hidden, false),
+            Look::Gone => self.remove(conn, dept_id, before.as_ref()).await?,
+            Look::Present(after) => {
+                (Standing::Present, self.put(conn, dept_id, before.as_ref(), after).await?)
+            }
+        };
+        let finish = conclude(&self.claim, Reading { standing, changed, kept: false });
+        conn.finish(&self.stamp.corp_id, &self.claim, &finish, self.stamp.now).await?;
+        Ok(finish)
+    }
+}
+
+impl FinishDepartment {
+    fn hint(&self, kind: Kind, object_id: String) -> Hint {
+        Hint {
+            provenance: self.claim.provenance.clone(),
+            run_id: self.claim.run_id,
+            ..Hint::of(kind, object_id, self.claim.lane, self.claim.provenance.cause)
+        }
+    }
+
+    async fn put(
+        &self,
+        conn: &mut Conn,
+        dept_id: i64,
+        before: Option<&Stored<Department>>,
+        after: &Department,
+    ) -> Result<bool, StoreError> {
+        let Stamp { corp_id, now, .. } = &self.stamp;
+        let action = conn.write_department(dept_id, before, after, Fate::Lives, &self.stamp).await?;
+        if dept_id == ROOT {
+            conn.set_org_name(corp_id, after.name.as_deref(), *now).await?;
+        }
+        if let Some(parent_id) = after.parent_id {
+            let parent = self.hint(Kind::Department, parent_id.to_string());
+            conn.hint_unknown(corp_id, &[parent], *now).await?;
+        }
+        let walk = self.hint(Kind::Walk, dept_id.to_string());
+        match before {
+            // A pull that found the department has marked its walk already.
+            None => conn.hint_unknown(corp_id, &[walk], *now).await?,
+            Some(before) if before.deleted_at.is_some() || before.row.parent_id != after.parent_id => {
+                conn.hint(corp_id, &[walk], *now).await?;
+            }
+            Some(_) => {}
+        }
+        self.mark_managers(conn, before, after).await?;
+        Ok(action.is_some())
+    }
+
+    /// Who manages a department shows in the managers' own answers as well.
+    async fn mark_managers(
+        &self,
+        conn: &mut Conn,
+        before: Option<&Stored<Department>>,
+        after: &Department,
+    ) -> Result<(), StoreError> {
+        let Stamp { corp_id, now, .. } = &self.stamp;
+        let were = before.map(|before| convert::managers(&before.row)).unwrap_or_default();
+        let are = convert::managers(after);
+        let unknown: Vec<Hint> = are.iter().map(|userid| self.hint(Kind::Employee, userid.clone())).collect();
+        conn.hint_unknown(corp_id, &unknown, *now).await?;
+        if before.is_none() || self.claim.provenance.cause == Cause::Bootstrap {
+            return Ok(());
+        }
+        let appointed = are.iter().filter(|userid| !were.contains(userid));
+        let dismissed = were.iter().filter(|userid| !are.contains(userid));
+        let changed: Vec<Hint> =
+            appointed.chain(dismissed).map(|userid| self.hint(Kind::Employee, userid.clone())).collect();
+        conn.hint(corp_id, &changed, *now).await
+    }
+
+    /// DingTalk says that the department is gone. Its children and members are asked for themselves.
+    async fn remove(
+        &self,
+        conn: &mut Conn,
+        dept_id: i64,
+        before: Option<&Stored<Department>>,
+    ) -> Result<(Standing, bool), StoreError> {
+        let Stamp { corp_id, now, .. } = &self.stamp;
+        let Some(before) = before.filter(|before| before.deleted_at.is_none()) else {
+            return Ok((Standing::Gone, false));
+        };
+        let children = conn.child_departments(corp_id, dept_id).await?;
+        let members = conn.department_members(corp_id, dept_id).await?;
+        let children = children.into_iter().map(|(id, _)| self.hint(Kind::Department, id.to_string()));
+        let people = members.iter().map(|userid| self.hint(Kind::Employee, userid.clone()));
+        let dependents: Vec<Hint> = children.chain(people).collect();
+        conn.hint(corp_id, &dependents, *now).await?;
+        let admitted =
+            admit_deletion(conn, self.guard, corp_id, Entity::Department, !members.is_empty(), *now).await?;
+        if !admitted {
+            return Ok((Standing::Held, false));
+        }
+        let action =
+            conn.write_department(dept_id, Some(before), &before.row, Fate::Gone, &self.stamp).await?;
+        Ok((Standing::Gone, action.is_some()))
+    }
+}

@@ -1,0 +1,299 @@
+//! A person's own read: the only one that overwrites his row, departments and roles.
+
+use jiff::Timestamp;
+
+use super::context::{Context, WorkError};
+use super::convert;
+use super::guard::admit_deletion;
+use super::outcome::{Reading, conclude};
+use super::permission::FieldPermission;
+use crate::config::Guard;
+use crate::dingtalk::Class;
+use crate::lane::Lane;
+use crate::store::{
+    CATALOGUE, Cause, Claim, Conn, Entity, Fate, Finish, Hint, Kind, Membership, Operation, Person,
+    Provenance, Stamp, Standing, StoreError, Stored,
+};
+
+/// What DingTalk answered, and what of the stored row its silence does not take away.
+#[derive(Debug, Clone)]
+pub(super) struct Answer {
+    /// The person.
+    pub(super) person: Person,
+    /// Permissions whose fields are missing from the answer although they have values.
+    pub(super) lost: Vec<FieldPermission>,
+    /// Departments that are missing from the answer because they are hidden from us.
+    pub(super) hidden: Vec<i64>,
+}
+
+/// What a look at a person brought.
+#[derive(Debug, Clone)]
+pub(super) enum Look {
+    Present(Box<Answer>),
+    Gone,
+    Hidden,
+}
+
+impl Context {
+    /// Asks DingTalk for a person, and finds out what his answer leaves out for other reasons than that it is gone.
+    pub(super) async fn look_at_person(&self, lane: Lane, userid: &str) -> Result<Look, WorkError> {
+        let person = match self.client.person(lane, userid).await {
+            Ok(answer) => convert::person(answer),
+            Err(error) if error.class == Class::Gone => return Ok(Look::Gone),
+            Err(error) if error.class == Class::Hidden => return Ok(Look::Hidden),
+            Err(error) => return Err(error.into()),
+        };
+        let before = self.store.reader().await?.employee(&self.corp_id, userid).await?;
+        let (mut lost, mut hidden) = (Vec::new(), Vec::new());
+        if let Some(before) = before.filter(|before| !is_replaced(before, &person)) {
+            lost = self.lost_permissions(lane, userid, &before.row.row, &person.row).await?;
+            hidden = self.hidden_memberships(lane, &before.row.departments, &person.departments).await?;
+        }
+        Ok(Look::Present(Box::new(Answer { person, lost, hidden })))
+    }
+
+    pub(super) async fn work_on_employee(&self, claim: &Claim) -> Result<(), WorkError> {
+        let look = self.look_at_person(claim.lane, &claim.object_id).await?;
+        let finish =
+            FinishEmployee { claim: claim.clone(), look, guard: self.guard, stamp: self.stamp(claim) };
+        let done = self.write(finish).await?;
+        if done.replaced {
+            tracing::warn!(
+                corp = self.name,
+                "a userid came back with another unionid: another person has it now, and the row was overwritten"
+            );
+        }
+        self.note_done(claim, done.finish);
+        Ok(())
+    }
+}
+
+/// The same userid, but another person: the unionid tells (`contacts-api.md §5.1`).
+fn is_replaced(before: &Stored<Person>, after: &Person) -> bool {
+    match (&before.row.row.unionid, &after.row.unionid) {
+        (Some(was), Some(is)) => was != is,
+        _ => false,
+    }
+}
+
+/// Puts together what the mirror is to hold, from what it holds and what DingTalk answered.
+pub(super) fn settle(
+    before: Option<&Stored<Person>>,
+    answer: &Answer,
+    scopes: &[(i64, String)],
+    now: Timestamp,
+) -> (Person, Fate) {
+    let mut person = answer.person.clone();
+    for role in &mut person.roles {
+        let scope = scopes.iter().find(|(role_id, _)| *role_id == role.role_id);
+        role.manage_dept_ids = scope.map(|(_, departments)| departments.clone());
+    }
+    let fate = match before {
+        Some(before) if is_replaced(before, &person) => Fate::Replaced,
+        _ => Fate::Lives,
+    };
+    let same = before.filter(|_| fate == Fate::Lives);
+    let mut stored_main = None;
+    if let Some(before) = same {
+        for permission in &answer.lost {
+            permission.keep(&before.row.row, &mut person.row);
+        }
+        let kept = before.row.departments.iter().filter(|known| answer.hidden.contains(&known.dept_id));
+        person.departments.extend(kept.cloned().map(|known| Membership { is_main: None, ..known }));
+        person.departments.sort();
+        stored_main = before.row.row.main_dept_id.filter(|main| answer.hidden.contains(main));
+    }
+    person.row.detail_read_at = same.and_then(|before| before.row.row.detail_read_at).or(Some(now));
+    let main = main_department(&person.departments, stored_main);
+    person.row.main_dept_id = main;
+    for membership in &mut person.departments {
+        membership.is_main = Some(Some(membership.dept_id) == main);
+    }
+    (person, fate)
+}
+
+/// DingTalk's main department; else the one that was and is hidden now; else the only one, or the smallest id.
+fn main_department(departments: &[Membership], hidden_main: Option<i64>) -> Option<i64> {
+    let marked = departments.iter().find(|membership| membership.is_main == Some(true));
+    let smallest = departments.iter().map(|membership| membership.dept_id).min();
+    marked.map(|membership| membership.dept_id).or(hidden_main).or(smallest)
+}
+
+/// Makes the mirror agree with a look at a person, and ends the claim.
+struct FinishEmployee {
+    claim: Claim,
+    look: Look,
+    guard: Guard,
+    stamp: Stamp,
+}
+
+struct Done {
+    finish: Finish,
+    replaced: bool,
+}
+
+impl Operation for FinishEmployee {
+    type Output = Done;
+
+    async fn run(self, conn: &mut Conn) -> Result<Done, StoreError> {
+        let userid = self.claim.object_id.as_str();
+        let before = conn.employee(&self.stamp.corp_id, userid).await?;
+        let mut replaced = false;
+        let reading = match &self.look {
+            Look::Hidden => Reading { standing: Standing::Hidden, changed: false, kept: false },
+            Look::Gone => {
+                let (standing, changed) = self.remove(conn, before.as_ref()).await?;
+                Reading { standing, changed, kept: false }
+            }
+            Look::Present(answer) => {
+                let role_ids: Vec<i64> = answer.person.roles.iter().map(|role| role.role_id).collect();
+                let scopes = conn.role_scopes_of(&self.stamp.corp_id, userid, &role_ids).await?;
+                let (after, fate) = settle(before.as_ref(), answer, &scopes, self.stamp.now);
+                replaced = fate == Fate::Replaced;
+                let action = conn.write_employee(userid, before.as_ref(), &after, fate, &self.stamp).await?;
+                mark_unknown(conn, &self.claim, &after, &self.stamp).await?;
+                let kept = !answer.lost.is_empty();
+                Reading { standing: Standing::Present, changed: action.is_some(), kept }
+            }
+        };
+        let finish = conclude(&self.claim, reading);
+        conn.finish(&self.stamp.corp_id, &self.claim, &finish, self.stamp.now).await?;
+        Ok(Done { finish, replaced })
+    }
+}
+
+impl FinishEmployee {
+    /// DingTalk says that the person is gone.
+    async fn remove(
+        &self,
+        conn: &mut Conn,
+        before: Option<&Stored<Person>>,
+    ) -> Result<(Standing, bool), StoreError> {
+        let userid = self.claim.object_id.as_str();
+        let Some(before) = before.filter(|before| before.deleted_at.is_none()) else {
+            return Ok((Standing::Gone, false));
+        };
+        let mut after = before.row.clone();
+        after.row.gone_at = after.row.gone_at.or(Some(self.stamp.now));
+        let corp_id = &self.stamp.corp_id;
+        let admitted =
+            admit_deletion(conn, self.guard, corp_id, Entity::Employee, true, self.stamp.now).await?;
+        let (standing, fate) =
+            if admitted { (Standing::Gone, Fate::Gone) } else { (Standing::Held, Fate::Lives) };
+        let action = conn.write_employee(userid, Some(before), &after, fate, &self.stamp).await?;
+        Ok((standing, action.is_some()))
+    }
+}
+
+/// Whatever a person refers to and nobody has heard of is read as well. Nothing waits for it.
+async fn mark_unknown(
+    conn: &mut Conn,
+    claim: &Claim,
+    person: &Person,
+    stamp: &Stamp,
+) -> Result<(), StoreError> {
+    let cause = match claim.provenance.cause {
+        Cause::Bootstrap => Cause::Bootstrap,
+        _ => Cause::Reconcile,
+    };
+    let hint = |kind: Kind, id: String| Hint {
+        run_id: claim.run_id,
+        provenance: Provenance::of(cause),
+        ..Hint::of(kind, id, claim.lane, cause)
+    };
+    let mut hints: Vec<Hint> = person
+        .departments
+        .iter()
+        .map(|membership| hint(Kind::Department, membership.dept_id.to_string()))
+        .collect();
+    hints.extend(person.row.manager_userid.iter().map(|manager| hint(Kind::Employee, manager.clone())));
+    conn.hint_unknown(&stamp.corp_id, &hints, stamp.now).await?;
+
+    let role_ids: Vec<i64> = person.roles.iter().map(|role| role.role_id).collect();
+    let known = conn.known_roles(&stamp.corp_id, &role_ids).await?;
+    let unknown: Vec<i64> = role_ids.into_iter().filter(|id| !known.contains(id)).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    // The ledger remembers that a role was met, so that one which the catalogue never lists is looked for once.
+    let ids: Vec<String> = unknown.iter().map(i64::to_string).collect();
+    let met = conn.standings(&stamp.corp_id, Kind::RoleMembers, &ids).await?;
+    let new: Vec<Hint> = ids
+        .into_iter()
+        .filter(|id| met.iter().all(|known| known.0 != *id))
+        .map(|id| hint(Kind::RoleMembers, id))
+        .collect();
+    if !new.is_empty() {
+        conn.hint(&stamp.corp_id, &[hint(Kind::RoleCatalogue, CATALOGUE.to_owned())], stamp.now).await?;
+        conn.hint(&stamp.corp_id, &new, stamp.now).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Employee;
+
+    fn in_departments(ids: &[i64]) -> Person {
+        Person { departments: ids.iter().map(|&id| Membership::of(id)).collect(), ..Person::default() }
+    }
+
+    fn stored(person: Person) -> Stored<Person> {
+        Stored { row: person, deleted_at: None }
+    }
+
+    fn answer(person: Person) -> Answer {
+        Answer { person, lost: Vec::new(), hidden: Vec::new() }
+    }
+
+    #[test]
+    fn the_main_department_is_the_marked_one_else_the_only_or_smallest() {
+        let mut person = in_departments(&[9, 4]);
+        let (settled, _) = settle(None, &answer(person.clone()), &[], Timestamp::UNIX_EPOCH);
+        assert_eq!(settled.row.main_dept_id, Some(4));
+        person.departments[0].is_main = Some(true);
+        let (settled, _) = settle(None, &answer(person), &[], Timestamp::UNIX_EPOCH);
+        assert_eq!(settled.row.main_dept_id, Some(9));
+        let (settled, _) = settle(None, &answer(in_departments(&[])), &[], Timestamp::UNIX_EPOCH);
+        assert_eq!(settled.row.main_dept_id, None);
+    }
+
+    #[test]
+    fn a_membership_in_a_hidden_department_is_kept_and_stays_the_main_one() {
+        let mut before = in_departments(&[2, 5]);
+        before.row.main_dept_id = Some(5);
+        let look = Answer { hidden: vec![5], ..answer(in_departments(&[2])) };
+        let (settled, fate) = settle(Some(&stored(before)), &look, &[], Timestamp::UNIX_EPOCH);
+        assert_eq!(fate, Fate::Lives);
+        let ids: Vec<i64> = settled.departments.iter().map(|membership| membership.dept_id).collect();
+        assert_eq!((ids.as_slice(), settled.row.main_dept_id), ([2, 5].as_slice(), Some(5)));
+    }
+
+    #[test]
+    fn fields_of_a_lost_permission_stay_and_cleared_ones_go() {
+        let before = Employee {
+            mobile: Some("139".to_owned()),
+            email: Some("a@example.com".to_owned()),
+            ..Employee::default()
+        };
+        let before = stored(Person { row: before, ..Person::default() });
+        let look = Answer { lost: vec![FieldPermission::Mobile], ..answer(Person::default()) };
+        let (settled, _) = settle(Some(&before), &look, &[], Timestamp::UNIX_EPOCH);
+        assert_eq!(settled.row.mobile.as_deref(), Some("139"));
+        assert_eq!(settled.row.email, None);
+    }
+
+    #[test]
+    fn another_unionid_is_another_person() {
+        let with = |unionid: Option<&str>| Person {
+            row: Employee { unionid: unionid.map(str::to_owned), ..Employee::default() },
+            ..Person::default()
+        };
+        let fate =
+            |was, is| settle(Some(&stored(with(was))), &answer(with(is)), &[], Timestamp::UNIX_EPOCH).1;
+        assert_eq!(fate(Some("a"), Some("b")), Fate::Replaced);
+        assert_eq!(fate(Some("a"), Some("a")), Fate::Lives);
+        assert_eq!(fate(Some("a"), None), Fate::Lives);
+    }
+}

@@ -1,0 +1,35 @@
+//! The heart: which objects are read, in what order, and what their answers mean for the mirror.
+//!
+//! Every fact has one owner read, made under the object's lease; everything else inserts what nobody has read yet, or
+//! compares and marks. Nothing here knows SQL or HTTP.
+
+mod bootstrap;
+mod compare;
+mod context;
+mod convert;
+mod department;
+mod difference;
+mod dispatch;
+mod employee;
+mod engine;
+mod guard;
+mod hints;
+mod outcome;
+mod permission;
+mod roles;
+mod runs;
+mod schedule;
+mod visibility;
+mod walk;
+mod worker;
+
+use std::time::Duration;
+
+pub use self::bootstrap::metering_month;
+pub use self::context::Context;
+pub use self::engine::{Engine, EngineError};
+pub use self::hints::classify;
+pub use self::permission::FieldPermission;
+
+/// How long an object stays with a worker that shows no sign of life. Leases are renewed four times in that time.
+const LEASE: Duration = Duration::from_secs(20);

@@ -1,0 +1,349 @@
+//! Roles: the catalogue of groups and roles, and the member list of each role.
+
+use super::context::{Context, WorkError};
+use super::convert;
+use super::guard::admit_deletion;
+use super::outcome::{Reading, conclude};
+use crate::config::Guard;
+use crate::dingtalk::{ApiError, Class};
+use crate::lane::Lane;
+use crate::store::{
+    CATALOGUE, Claim, Confirm, Conn, Entity, Fate, Finish, Hint, Kind, Operation, Role, RoleGroup, RoleScope,
+    Stamp, Standing, StoreError,
+};
+
+/// A role list longer than this is not read once more only because it showed nothing new.
+const SHORT_LIST: i64 = 1000;
+/// Members of a deleted role that are marked in one statement's worth of work.
+const BATCH: usize = 1000;
+
+/// The catalogue as DingTalk shows it, with what of the stored one is really gone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Catalogue {
+    /// Groups by id.
+    pub(super) groups: Vec<(i64, RoleGroup)>,
+    /// Roles by id.
+    pub(super) roles: Vec<(i64, Role)>,
+    /// Stored groups that DingTalk says do not exist.
+    pub(super) gone_groups: Vec<i64>,
+    /// Stored roles that DingTalk says do not exist.
+    pub(super) gone_roles: Vec<i64>,
+}
+
+impl Context {
+    /// Reads the catalogue. What is stored and not listed is asked for by name: a list may be incomplete.
+    pub(super) async fn look_at_catalogue(&self, lane: Lane) -> Result<Catalogue, WorkError> {
+        let mut catalogue = Catalogue::default();
+        for group in self.client.roles(lane).await? {
+            let Some(group_id) = group.group_id else { continue };
+            catalogue.groups.push((group_id, RoleGroup { name: group.name }));
+            let roles = group
+                .roles
+                .into_iter()
+                .filter_map(|role| Some((role.id?, Role { group_id: Some(group_id), name: role.name })));
+            catalogue.roles.extend(roles);
+        }
+        let (groups, roles) = {
+            let mut reader = self.store.reader().await?;
+            (reader.role_groups(&self.corp_id).await?, reader.roles(&self.corp_id).await?)
+        };
+        for (role_id, stored) in roles {
+            if stored.deleted_at.is_none() && catalogue.roles.iter().all(|(id, _)| *id != role_id) {
+                let proof = self.client.prove_role(lane, role_id).await;
+                if is_gone(proof)? {
+                    catalogue.gone_roles.push(role_id);
+                }
+            }
+        }
+        for (group_id, stored) in groups {
+            if stored.deleted_at.is_none() && catalogue.groups.iter().all(|(id, _)| *id != group_id) {
+                let proof = self.client.prove_role_group(lane, group_id).await;
+                if is_gone(proof)? {
+                    catalogue.gone_groups.push(group_id);
+                }
+            }
+        }
+        Ok(catalogue)
+    }
+
+    pub(super) async fn work_on_catalogue(&self, claim: &Claim) -> Result<(), WorkError> {
+        let catalogue = match self.look_at_catalogue(claim.lane).await {
+            // A server without roles has none to mirror.
+            Err(WorkError::Api(error)) if error.class == Class::UnknownMethod => {
+                tracing::warn!(corp = self.name, %error, "roles are not mirrored");
+                Catalogue::default()
+            }
+            result => result?,
+        };
+        let finish =
+            FinishCatalogue { claim: claim.clone(), catalogue, guard: self.guard, stamp: self.stamp(claim) };
+        let finish = self.write(finish).await?;
+        self.note_done(claim, finish);
+        Ok(())
+    }
+
+    pub(super) async fn work_on_role_members(&self, claim: &Claim) -> Result<(), WorkError> {
+        let Ok(role_id) = claim.object_id.parse::<i64>() else {
+            return self.end_role_members(claim, 0, Standing::Gone).await;
+        };
+        match self.read_role_members(claim, role_id).await {
+            Err(WorkError::Api(error)) if error.class == Class::Gone => {
+                self.mark(vec![Hint::of(Kind::RoleCatalogue, CATALOGUE, claim.lane, claim.provenance.cause)])
+                    .await?;
+                self.end_role_members(claim, role_id, Standing::Gone).await
+            }
+            Err(WorkError::Api(error)) if error.class == Class::UnknownMethod => {
+                tracing::warn!(corp = self.name, %error, "managed departments of roles are not mirrored");
+                self.end_role_members(claim, role_id, Standing::Present).await
+            }
+            Err(WorkError::Api(error)) if error.class == Class::Hidden => {
+                self.end_role_members(claim, role_id, Standing::Hidden).await
+            }
+            result => result,
+        }
+    }
+
+    async fn end_role_members(
+        &self,
+        claim: &Claim,
+        role_id: i64,
+        standing: Standing,
+    ) -> Result<(), WorkError> {
+        let reading = (standing == Standing::Gone).then(|| self.new_reading());
+        let page = MemberPage {
+            claim: claim.clone(),
+            role_id,
+            stamp: self.stamp(claim),
+            reading: reading.unwrap_or_default(),
+            page: Vec::new(),
+            read_before: 0,
+            next: None,
+            standing,
+            forget: standing == Standing::Gone,
+        };
+        let finish = self.write(page).await?;
+        self.note_done(claim, finish);
+        Ok(())
+    }
+
+    /// A number that tells one read of a member list from the others.
+    fn new_reading(&self) -> i64 {
+        (self.random.number() >> 1) as i64
+    }
+
+    async fn read_role_members(&self, claim: &Claim, role_id: i64) -> Result<(), WorkError> {
+        let resumed = claim.progress.as_deref().and_then(|progress| {
+            let (offset, reading) = progress.split_once(':')?;
+            Some((offset.parse().ok()?, reading.parse().ok()?))
+        });
+        let (mut offset, reading): (i64, i64) = resumed.unwrap_or((0, self.new_reading()));
+        loop {
+            let (members, next) = self.client.role_members(claim.lane, role_id, offset).await?;
+            let page = MemberPage {
+                claim: claim.clone(),
+                role_id,
+                stamp: self.stamp(claim),
+                reading,
+                page: members.iter().filter_map(convert::role_scope).collect(),
+                read_before: offset,
+                next,
+                standing: Standing::Present,
+                forget: next.is_none(),
+            };
+            let finish = self.write(page).await?;
+            match next {
+                Some(next) => offset = next,
+                None => {
+                    self.note_done(claim, finish);
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// Whether a proof of existence failed. Only DingTalk's own "not found" counts.
+fn is_gone(proof: Result<(), ApiError>) -> Result<bool, WorkError> {
+    match proof {
+        Err(error) if error.class == Class::Gone => Ok(true),
+        Err(error) if error.class.is_trouble() && error.class != Class::UnknownMethod => Err(error.into()),
+        // Without a proof nothing is deleted.
+        Ok(()) | Err(_) => Ok(false),
+    }
+}
+
+/// Makes the mirror agree with the catalogue, and ends the claim.
+struct FinishCatalogue {
+    claim: Claim,
+    catalogue: Catalogue,
+    guard: Guard,
+    stamp: Stamp,
+}
+
+impl Operation for FinishCatalogue {
+    type Output = Finish;
+
+    async fn run(self, conn: &mut Conn) -> Result<Finish, StoreError> {
+        let groups = self.write_groups(conn).await?;
+        let roles = self.write_roles(conn).await?;
+        let standing = if groups.held || roles.held { Standing::Held } else { Standing::Present };
+        let changed = groups.changed || roles.changed;
+        let reading = Reading { standing: Standing::Present, changed, kept: false };
+        let finish = Finish { standing, ..conclude(&self.claim, reading) };
+        conn.finish(&self.stamp.corp_id, &self.claim, &finish, self.stamp.now).await?;
+        Ok(finish)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Effect {
+    changed: bool,
+    held: bool,
+}
+
+impl FinishCatalogue {
+    async fn write_groups(&self, conn: &mut Conn) -> Result<Effect, StoreError> {
+        let Stamp { corp_id, now, .. } = &self.stamp;
+        let stored = conn.role_groups(corp_id).await?;
+        let before = |id: i64| stored.iter().find(|(known, _)| *known == id).map(|(_, stored)| stored);
+        let mut effect = Effect::default();
+        for (group_id, group) in &self.catalogue.groups {
+            let action =
+                conn.write_role_group(*group_id, before(*group_id), group, Fate::Lives, &self.stamp).await?;
+            effect.changed |= action.is_some();
+        }
+        for group_id in &self.catalogue.gone_groups {
+            let Some(before) = before(*group_id) else { continue };
+            if admit_deletion(conn, self.guard, corp_id, Entity::RoleGroup, true, *now).await? {
+                let row = &before.row;
+                let action =
+                    conn.write_role_group(*group_id, Some(before), row, Fate::Gone, &self.stamp).await?;
+                effect.changed |= action.is_some();
+            } else {
+                effect.held = true;
+            }
+        }
+        Ok(effect)
+    }
+
+    async fn write_roles(&self, conn: &mut Conn) -> Result<Effect, StoreError> {
+        let Stamp { corp_id, now, .. } = &self.stamp;
+        let stored = conn.roles(corp_id).await?;
+        let before = |id: i64| stored.iter().find(|(known, _)| *known == id).map(|(_, stored)| stored);
+        let mut effect = Effect::default();
+        let mut unread = Vec::new();
+        for (role_id, role) in &self.catalogue.roles {
+            let action = conn.write_role(*role_id, before(*role_id), role, Fate::Lives, &self.stamp).await?;
+            effect.changed |= action.is_some();
+            unread.push(self.members_hint(*role_id));
+        }
+        if self.claim.run_id == 0 {
+            conn.hint_unknown(corp_id, &unread, *now).await?;
+        } else {
+            // A pull reads every role's members.
+            conn.hint(corp_id, &unread, *now).await?;
+        }
+        for role_id in &self.catalogue.gone_roles {
+            let Some(before) = before(*role_id) else { continue };
+            if !admit_deletion(conn, self.guard, corp_id, Entity::Role, true, *now).await? {
+                effect.held = true;
+                continue;
+            }
+            let action =
+                conn.write_role(*role_id, Some(before), &before.row, Fate::Gone, &self.stamp).await?;
+            effect.changed |= action.is_some();
+            self.mark_members(conn, *role_id).await?;
+        }
+        Ok(effect)
+    }
+
+    fn members_hint(&self, role_id: i64) -> Hint {
+        Hint {
+            provenance: self.claim.provenance.clone(),
+            run_id: self.claim.run_id,
+            ..Hint::of(Kind::RoleMembers, role_id.to_string(), self.claim.lane, self.claim.provenance.cause)
+        }
+    }
+
+    /// Whoever had a role that is gone is read again.
+    async fn mark_members(&self, conn: &mut Conn, role_id: i64) -> Result<(), StoreError> {
+        let Stamp { corp_id, now, .. } = &self.stamp;
+        conn.hint(corp_id, &[self.members_hint(role_id)], *now).await?;
+        let mut after = String::new();
+        loop {
+            let members = conn.role_member_ids_after(corp_id, role_id, &after, BATCH).await?;
+            let Some(last) = members.last() else { return Ok(()) };
+            after.clone_from(last);
+            let hints: Vec<Hint> = members
+                .into_iter()
+                .map(|userid| Hint {
+                    provenance: self.claim.provenance.clone(),
+                    ..Hint::of(Kind::Employee, userid, self.claim.lane, self.claim.provenance.cause)
+                })
+                .collect();
+            conn.hint(corp_id, &hints, *now).await?;
+        }
+    }
+}
+
+/// Takes a page of a role's member list; the last one ends the claim.
+struct MemberPage {
+    claim: Claim,
+    role_id: i64,
+    stamp: Stamp,
+    reading: i64,
+    page: Vec<RoleScope>,
+    /// Members on the pages before.
+    read_before: i64,
+    next: Option<i64>,
+    standing: Standing,
+    /// This read has seen the whole list: what it did not say again is outdated.
+    forget: bool,
+}
+
+impl Operation for MemberPage {
+    type Output = Finish;
+
+    async fn run(self, conn: &mut Conn) -> Result<Finish, StoreError> {
+        let Stamp { corp_id, now, .. } = &self.stamp;
+        let (strangers, changed) =
+            conn.write_role_scopes(self.role_id, &self.page, self.reading, &self.stamp).await?;
+        self.mark_strangers(conn, &strangers).await?;
+        if self.forget {
+            conn.forget_role_scopes(corp_id, self.role_id, self.reading).await?;
+        }
+        let reading = Reading { standing: self.standing, changed, kept: false };
+        let mut finish = conclude(&self.claim, reading);
+        if self.read_before > SHORT_LIST {
+            finish = Finish { confirm: Confirm::No, unproven: 0, ..finish };
+        }
+        match self.next {
+            Some(next) => {
+                let progress = format!("{next}:{}", self.reading);
+                conn.keep_progress(corp_id, &self.claim, &progress).await?;
+            }
+            None => conn.finish(corp_id, &self.claim, &finish, *now).await?,
+        }
+        Ok(finish)
+    }
+}
+
+impl MemberPage {
+    /// People whose own read did not show the role: one of the two answers is outdated.
+    async fn mark_strangers(&self, conn: &mut Conn, strangers: &[String]) -> Result<(), StoreError> {
+        let Stamp { corp_id, now, .. } = &self.stamp;
+        let standings = conn.standings(corp_id, Kind::Employee, strangers).await?;
+        let hints: Vec<Hint> = strangers
+            .iter()
+            .filter(|userid| {
+                let standing = standings.iter().find(|known| known.0 == **userid).map(|known| known.1);
+                !matches!(standing, Some(Standing::Unread | Standing::Hidden))
+            })
+            .map(|userid| Hint {
+                provenance: self.claim.provenance.clone(),
+                ..Hint::of(Kind::Employee, userid, Lane::Background, self.claim.provenance.cause)
+            })
+            .collect();
+        conn.hint(corp_id, &hints, *now).await
+    }
+}
