@@ -27,14 +27,18 @@ Steer it while it runs, with plain JSON and no token:
   GET    /sim/apps/{key}             permissions, fields and scope of an application
   POST   /sim/apps/{key}             merge into it: {\"mobile_field\":false}
   POST   /sim/tokens/kill            every access token dies
-  POST   /sim/changes                one change or a list: {\"kind\":\"person_rename\",\"userid\":\"00017\",\"name\":\"李四\"}
+  POST   /sim/changes                one change, or a list of them:
+                                     {\"kind\":\"person_rename\",\"userid\":\"00017\",\"name\":\"李四\"}
   POST   /sim/life                   random changes: {\"count\":1000,\"interval_ms\":3}
   DELETE /sim/life                   ends them
   POST   /sim/life/wait              waits for their end: {\"timeout_ms\":60000}
   POST   /sim/resend                 pushes once more what failed
   POST   /sim/settle                 waits until every event is acknowledged or given up
   DELETE /sim/counters               counts anew
-  GET    /sim/truth/departments      the truth, one JSON object a line; also users, roles, role_groups";
+  GET    /sim/truth/departments      the truth, one JSON object a line; also users, roles, role_groups
+
+Faults of a path are shares of its calls, 0 to 1: reset, hang, slow (by slow_ms: [least, most]), ban_page, http, busy.
+The path * stands for all that have none of their own. GET /sim/faults shows the other switches.";
 
 /// Runs a DingTalk on this machine: an invented organisation, its API, its events, and faults on demand
 ///
@@ -56,8 +60,12 @@ pub struct Args {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7080")]
     pub listen: SocketAddr,
-    /// Where events go, such as <http://127.0.0.1:8080/dingtalk/main/callback>
-    #[arg(long, value_name = "URL")]
+    /// Where events go.
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "Where events go, such as http://127.0.0.1:8080/dingtalk/main/callback"
+    )]
     pub callback: Option<Url>,
     /// The organisation's id
     #[arg(long, value_name = "ID", default_value_t = Credentials::default().corp_id)]
@@ -68,10 +76,10 @@ pub struct Args {
     /// The application's secret (Client Secret)
     #[arg(long, value_name = "SECRET", default_value_t = Credentials::default().app_secret)]
     pub app_secret: String,
-    /// Signs callbacks
+    /// Signs callbacks (Token)
     #[arg(long, value_name = "TOKEN", default_value_t = Credentials::default().callback_token)]
     pub token: String,
-    /// Encrypts callbacks: 43 characters
+    /// Encrypts callbacks: 43 characters (`EncodingAESKey`)
     #[arg(long, value_name = "KEY", default_value_t = Credentials::default().callback_aes_key)]
     pub aes_key: String,
     /// Calls a second for each application and API path; 0 for no limit

@@ -105,9 +105,11 @@ pub(crate) struct Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shape {
-    /// As captured on the wire: keys in `PascalCase`, `TimeStamp` as text, no event id.
+    /// Shape A, as captured on the wire: keys in `PascalCase`, `TimeStamp` as text, no event id.
+    #[serde(alias = "a")]
     Wire,
-    /// As in today's documents: header with `EventTime`, `BizId` and `eventId`, keys of the body in `lowerCamel`.
+    /// Shape B, as in today's documents: header with `EventTime`, `BizId` and `eventId`, keys of the body in `lowerCamel`.
+    #[serde(alias = "b")]
     Documented,
     /// Either, drawn for each event.
     Mixed,

@@ -11,9 +11,9 @@ use serde_json::Value;
 pub struct Faults {
     /// Faults of single paths; under `*`, of all that have none of their own.
     pub paths: BTreeMap<String, PathFaults>,
-    /// Every API connection is closed without an answer.
+    /// Every API connection is closed without an answer. Events go on, and so does control.
     pub away: Option<Spell>,
-    /// The caller's address is banned: no answer but the ban's (`errors.md §1`).
+    /// The callers' addresses are banned: no answer but the ban's (`errors.md §1`).
     pub ban: Option<Ban>,
     /// 90002: too many calls by all of DingTalk's customers together (`errors.md §3`).
     pub overload: Option<Overload>,
