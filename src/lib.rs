@@ -15,6 +15,7 @@ pub mod ops;
 pub mod random;
 pub mod receive;
 pub mod secret;
+pub mod sim;
 pub mod store;
 pub mod sync;
 pub mod telemetry;
