@@ -16,10 +16,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
 
 use self::exit::{Exit, Failure};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, Needs};
+use crate::lifecycle;
 use crate::random::Random;
 use crate::telemetry::init_logging;
 
@@ -72,6 +74,8 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// Show the effective configuration and where each value comes from
     Config(config::ConfigArgs),
+    /// Run a DingTalk on this machine: an organisation, its API, its events, and every fault it is known for
+    Sim(crate::sim::Args),
 }
 
 /// What commands share: how the process was started.
@@ -139,6 +143,21 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+async fn simulate(args: crate::sim::Args) -> Result<Exit, Failure> {
+    let shutdown = CancellationToken::new();
+    tokio::spawn(stop_on_signals(shutdown.clone()));
+    crate::sim::run(args, shutdown).await.map_err(Failure::failed)?;
+    Ok(Exit::Done)
+}
+
+/// Ends at the first signal, and at once at the second.
+#[expect(clippy::exit, reason = "a second signal asks for exactly this")]
+async fn stop_on_signals(shutdown: CancellationToken) {
+    if let Err(error) = lifecycle::stop_on_signals(shutdown, || std::process::exit(1)).await {
+        tracing::error!(%error, "signals cannot be watched; the process has to be killed to stop it");
+    }
+}
+
 async fn run(app: App, command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Serve(args) => serve::serve(app, args).await,
@@ -149,5 +168,6 @@ async fn run(app: App, command: Command) -> Result<Exit, Failure> {
         Command::Check(args) => check::check(app, args).await,
         Command::Migrate(args) => migrate::migrate(app, args).await,
         Command::Config(args) => config::config(&app, &args),
+        Command::Sim(args) => simulate(args).await,
     }
 }

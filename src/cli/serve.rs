@@ -13,15 +13,15 @@ use clap::{Args, ValueEnum};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
-use super::App;
 use super::exit::{Exit, Failure};
 use super::session::{DAEMON, holder};
+use super::{App, stop_on_signals};
 use crate::config::{Config, Needs};
 use crate::dingtalk::crypto::AesKey;
 use crate::http::{self, Limits};
-use crate::lifecycle::{Pulse, Tasks, stop_on_signals};
+use crate::lifecycle::{Pulse, Tasks};
 use crate::ops;
 use crate::receive::{self, CallbackEndpoint, Callbacks, Door, InboxStats, Wakes};
 use crate::secret::Secret;
@@ -75,7 +75,7 @@ pub(super) async fn serve(app: App, args: ServeArgs) -> Result<Exit, Failure> {
     };
     let config = app.config(needs)?;
     let shutdown = CancellationToken::new();
-    tokio::spawn(watch_signals(shutdown.clone()));
+    tokio::spawn(stop_on_signals(shutdown.clone()));
 
     let (store, writer) = config.database_url.with(Store::open)?;
     let mut tasks = Tasks::new(shutdown.clone());
@@ -111,13 +111,6 @@ pub(super) async fn serve(app: App, args: ServeArgs) -> Result<Exit, Failure> {
     info!("stopped");
     drop(alone);
     Ok(Exit::Done)
-}
-
-#[expect(clippy::exit, reason = "a second signal asks for exactly this")]
-async fn watch_signals(shutdown: CancellationToken) {
-    if let Err(error) = stop_on_signals(shutdown, || std::process::exit(1)).await {
-        error!(%error, "signals cannot be watched; the daemon has to be killed to stop it");
-    }
 }
 
 impl Daemon<'_> {
