@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod dingtalk;
+pub mod hex;
 pub mod http;
 pub mod lane;
 pub mod lifecycle;

@@ -72,7 +72,7 @@ CREATE INDEX ding_employee_mobile ON ding_employee (mobile);
 CREATE INDEX ding_employee_job_number ON ding_employee (job_number);
 CREATE INDEX ding_employee_unionid ON ding_employee (unionid);
 CREATE INDEX ding_employee_manager ON ding_employee (manager_userid);
-CREATE INDEX ding_employee_current ON ding_employee (corp_id) WHERE deleted_at IS NULL;
+CREATE INDEX ding_employee_current ON ding_employee (corp_id, deleted_at) WHERE deleted_at IS NULL;
 
 CREATE TABLE ding_employee_department (
     id           INTEGER PRIMARY KEY,

@@ -79,7 +79,9 @@ impl From<LoggingError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let exit = match &error {
-            StoreError::Unavailable { .. } | StoreError::InUse { .. } => Exit::TryLater,
+            StoreError::Unavailable { .. } | StoreError::InUse { .. } | StoreError::Closed(_) => {
+                Exit::TryLater
+            }
             StoreError::Url(_) => Exit::Usage,
             StoreError::LeaseLost | StoreError::Schema(_) | StoreError::Statement(_) => Exit::Failed,
         };

@@ -203,7 +203,7 @@ impl Daemon<'_> {
                 )));
             }
         } else {
-            self.store.migrate(&alone).await?;
+            self.store.migrate(&alone, self.app.clock.now()).await?;
         }
         if let Some(engine) = &self.engine {
             engine.register().await?;

@@ -63,7 +63,7 @@ impl Session {
         tasks.spawn("database writer", writer);
         let alone = take_unless_served(&store, command).await?;
         match &alone {
-            Some(alone) => store.migrate(alone).await?,
+            Some(alone) => store.migrate(alone, app.clock.now()).await?,
             None => {
                 let missing = store.missing_migrations().await?;
                 if missing > 0 {

@@ -15,6 +15,8 @@ use sha1::{Digest, Sha1};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
+use crate::hex;
+
 /// 43 characters carry 258 bits, so the last one may have two spare bits set: a strict decoder refuses such keys
 /// (`events.md §3.1`, trap 2).
 const KEY_ENGINE: GeneralPurpose = GeneralPurpose::new(
@@ -117,14 +119,7 @@ pub fn signature(token: &str, timestamp: &str, nonce: &str, encrypt: &str) -> St
     for part in parts {
         sha1.update(part.as_bytes());
     }
-    hex(&sha1.finalize())
-}
-
-/// Lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    hex::encode(&sha1.finalize())
 }
 
 /// Compares without telling by its duration where two texts differ. Their lengths are no secret.

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::crypto::hex;
 use super::lenient;
+use crate::hex;
 
 /// Longer ids are not DingTalk's; they would not fit the key of the inbox.
 const LONGEST_EVENT_ID: usize = 128;
@@ -83,7 +83,7 @@ impl Event {
             .filter(|id| id.len() <= LONGEST_EVENT_ID);
         let key = match &event_id {
             Some(id) => format!("id:{id}"),
-            None => format!("sha256:{}", hex(&Sha256::digest(message.as_bytes()))),
+            None => format!("sha256:{}", hex::encode(&Sha256::digest(message.as_bytes()))),
         };
         let mut dept_ids = fields.integers(&["deptid", "deptids", "deptidlist", "dept_id"]);
         if dept_ids.is_empty() && event_type.starts_with("org_dept_") {

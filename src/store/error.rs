@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rusqlite::ErrorCode;
 use thiserror::Error;
 
 /// Why the database cannot be used at the moment. The words stand in the readiness answer.
@@ -41,8 +42,11 @@ pub enum StoreError {
         /// Why.
         outage: Outage,
         /// The driver's error.
-        source: Arc<sqlx::Error>,
+        source: Arc<rusqlite::Error>,
     },
+    /// The process is going down, or too much waits for the database.
+    #[error("the database cannot be used now: {0}")]
+    Closed(&'static str),
     /// The object's lease has run out and somebody else may work on it: what was read is void.
     #[error("the lease on the object has been lost; somebody else reads it now")]
     LeaseLost,
@@ -62,7 +66,7 @@ pub enum StoreError {
     Url(String),
     /// A statement failed although the database works: a defect, or a table that somebody changed.
     #[error("a statement failed: {}", brief(.0))]
-    Statement(Arc<sqlx::Error>),
+    Statement(Arc<rusqlite::Error>),
 }
 
 impl StoreError {
@@ -70,47 +74,38 @@ impl StoreError {
     pub fn outage(&self) -> Option<Outage> {
         match self {
             Self::Unavailable { outage, .. } => Some(*outage),
+            Self::Closed(_) => Some(Outage::Unreachable),
             _ => None,
         }
     }
 }
 
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
         let source = Arc::new(error);
-        match outage_of(&source) {
+        match source.sqlite_error_code().and_then(outage_of) {
             Some(outage) => Self::Unavailable { outage, source },
             None => Self::Statement(source),
         }
     }
 }
 
-fn outage_of(error: &sqlx::Error) -> Option<Outage> {
-    match error {
-        sqlx::Error::Io(_) => Some(Outage::Io),
-        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
-            Some(Outage::Unreachable)
-        }
-        sqlx::Error::Database(error) => {
-            let code: i32 = error.code()?.parse().ok()?;
-            // The low byte of SQLite's extended codes is the primary one.
-            match code & 0xff {
-                5 | 6 => Some(Outage::Busy),
-                8 => Some(Outage::ReadOnly),
-                10 => Some(Outage::Io),
-                13 => Some(Outage::Full),
-                14 => Some(Outage::Unreachable),
-                _ => None,
-            }
-        }
+fn outage_of(code: ErrorCode) -> Option<Outage> {
+    match code {
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Some(Outage::Busy),
+        ErrorCode::ReadOnly => Some(Outage::ReadOnly),
+        ErrorCode::SystemIoFailure => Some(Outage::Io),
+        ErrorCode::DiskFull => Some(Outage::Full),
+        ErrorCode::CannotOpen | ErrorCode::PermissionDenied => Some(Outage::Unreachable),
         _ => None,
     }
 }
 
-/// The driver's text without the values that a statement was given: those may be personal.
-fn brief(error: &sqlx::Error) -> String {
+/// The driver's text without the statement and the values that it was given: those may be personal.
+fn brief(error: &rusqlite::Error) -> String {
     match error {
-        sqlx::Error::Database(error) => error.message().to_owned(),
+        rusqlite::Error::SqliteFailure(code, message) => message.clone().unwrap_or_else(|| code.to_string()),
+        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
         other => other.to_string(),
     }
 }

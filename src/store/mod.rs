@@ -16,11 +16,11 @@ mod run;
 mod sql;
 mod sqlite;
 
-use std::ops::{Deref, DerefMut};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 pub use self::change::{Action, Cause, Entity, Logged, LoggedChange, Provenance, json_ids};
@@ -38,8 +38,8 @@ pub use self::mirror::{
 };
 pub use self::run::{Disagreement, Run, RunItem, RunKind, RunState};
 pub use self::sql::{Conn, rfc3339};
-pub use self::sqlite::ExclusiveUse;
-use self::sqlite::{Job, Settle, Writer};
+pub use self::sqlite::{ExclusiveUse, Reader};
+use self::sqlite::{Job, Readers, Settle, Writer};
 
 /// A piece of work that changes the database, inside of one transaction.
 pub trait Operation: Send + 'static {
@@ -62,46 +62,26 @@ pub struct Written<T> {
     pub logged: Vec<Logged>,
 }
 
-/// The database.
+/// The database. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Store {
-    writer: Writer,
-    readers: SqlitePool,
-    options: SqliteConnectOptions,
-}
-
-/// A connection that only reads.
-#[derive(Debug)]
-pub struct Reader {
-    conn: Conn,
-}
-
-impl Deref for Reader {
-    type Target = Conn;
-
-    fn deref(&self) -> &Conn {
-        &self.conn
-    }
-}
-
-impl DerefMut for Reader {
-    fn deref_mut(&mut self) -> &mut Conn {
-        &mut self.conn
-    }
+    path: Arc<PathBuf>,
+    writer: Arc<Writer>,
+    readers: Arc<Readers>,
 }
 
 impl Store {
-    /// Opens the database behind `url`, without touching it yet. Also brings the writer, which has to be run.
+    /// The database behind `url`, without touching it yet, and the task that has to run for it.
     pub fn open(url: &str) -> Result<(Self, impl Future<Output = ()> + Send + use<>), StoreError> {
-        let options = sqlite::options(url)?;
-        let readers = sqlite::readers(&options);
-        let (writer, task) = Writer::start(options.clone());
-        Ok((Self { writer, readers, options }, task))
+        let path = sqlite::path_of(url)?;
+        let (writer, task) = Writer::start(path.clone());
+        let readers = Arc::new(Readers::new(path.clone()));
+        Ok((Self { path: Arc::new(path), writer: Arc::new(writer), readers }, task))
     }
 
     /// The database's file.
     pub fn path(&self) -> &Path {
-        self.options.get_filename()
+        &self.path
     }
 
     /// Takes the database for a daemon, or for a command that does a daemon's work; an error if somebody has it.
@@ -110,26 +90,26 @@ impl Store {
     }
 
     /// Brings the schema up to date. Needs the database for itself.
-    pub async fn migrate(&self, _alone: &ExclusiveUse) -> Result<(), StoreError> {
-        migrate::run(&self.options).await
+    pub async fn migrate(&self, _alone: &ExclusiveUse, now: Timestamp) -> Result<(), StoreError> {
+        sqlite::open_writer(self.path())?.migrate(now).await
     }
 
     /// How many migrations are missing.
     pub async fn missing_migrations(&self) -> Result<usize, StoreError> {
-        migrate::missing(&self.options).await
+        sqlite::open_writer(self.path())?.missing_migrations().await
     }
 
     /// A connection for reading the last commit.
     pub async fn reader(&self) -> Result<Reader, StoreError> {
-        Ok(Reader { conn: Conn::pooled(self.readers.acquire().await?) })
+        self.readers.acquire().await
     }
 
     /// Runs an operation and waits for its commit.
     pub async fn write<O: Operation>(&self, operation: O) -> Result<Written<O::Output>, StoreError> {
         let (reply, outcome) = oneshot::channel();
-        self.writer.submit(O::URGENT, Box::new(Waiting { operation, reply })).await?;
+        self.writer.submit(O::URGENT, Box::new(Waiting { operation, reply }));
         // The writer drops an operation only when it dies itself.
-        outcome.await.unwrap_or_else(|_| Err(sqlx::Error::WorkerCrashed.into()))
+        outcome.await.unwrap_or(Err(StoreError::Closed("its writer has ended")))
     }
 }
 

@@ -2,10 +2,8 @@
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use sqlx::pool::PoolConnection;
-use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{AssertSqlSafe, Connection as _, Row as _, Sqlite, SqliteConnection};
+use rusqlite::types::{ToSqlOutput, Value as Stored, ValueRef};
+use rusqlite::{Connection, ToSql, params_from_iter};
 
 use super::change::PendingChange;
 use super::error::StoreError;
@@ -65,101 +63,76 @@ macro_rules! args {
 }
 pub(super) use args;
 
-/// A statement's text: fixed, or put together from fixed parts once.
-pub(super) trait Statement {
-    fn into_query<'q>(self) -> Query<'q, Sqlite, SqliteArguments>;
-}
-
-impl Statement for &'static str {
-    fn into_query<'q>(self) -> Query<'q, Sqlite, SqliteArguments> {
-        sqlx::query(self)
-    }
-}
-
-/// Only ever joined from names and placeholders that stand in this program; values are bound.
-impl Statement for String {
-    fn into_query<'q>(self) -> Query<'q, Sqlite, SqliteArguments> {
-        sqlx::query(AssertSqlSafe(self))
-    }
-}
-
 /// How instants stand in the public tables: RFC 3339 in UTC, always with milliseconds, so that texts sort as times do.
 pub fn rfc3339(instant: Timestamp) -> String {
     format!("{instant:.3}")
 }
 
-fn bind<'q>(query: Query<'q, Sqlite, SqliteArguments>, value: &Value) -> Query<'q, Sqlite, SqliteArguments> {
-    match value {
-        Value::Null => query.bind(None::<i64>),
-        Value::Integer(number) => query.bind(*number),
-        Value::Flag(flag) => query.bind(i64::from(*flag)),
-        Value::Text(text) | Value::Json(text) => query.bind(text.clone()),
-        Value::Instant(instant) => query.bind(rfc3339(*instant)),
-        Value::Day(day) => query.bind(day.to_string()),
-    }
-}
-
-#[derive(Debug)]
-enum Driver {
-    Own(SqliteConnection),
-    Pooled(PoolConnection<Sqlite>),
-}
-
-impl Driver {
-    fn connection(&mut self) -> &mut SqliteConnection {
-        match self {
-            Self::Own(connection) => connection,
-            Self::Pooled(connection) => connection,
-        }
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Self::Null => ToSqlOutput::Borrowed(ValueRef::Null),
+            Self::Integer(number) => ToSqlOutput::Borrowed(ValueRef::Integer(*number)),
+            Self::Flag(flag) => ToSqlOutput::Borrowed(ValueRef::Integer(i64::from(*flag))),
+            Self::Text(text) | Self::Json(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+            Self::Instant(instant) => ToSqlOutput::Owned(Stored::Text(rfc3339(*instant))),
+            Self::Day(day) => ToSqlOutput::Owned(Stored::Text(day.to_string())),
+        })
     }
 }
 
 /// A connection, inside of a transaction where anything is written.
+///
+/// Its methods are asynchronous because an operation must not care which engine it runs on; this engine never waits.
 #[derive(Debug)]
 pub struct Conn {
-    driver: Driver,
+    inner: Connection,
     /// Changes of the running operation; they get their numbers at its end.
     pub(super) changes: Vec<PendingChange>,
 }
 
+#[expect(clippy::unused_async, reason = "see the type: an operation awaits its statements on every engine")]
 impl Conn {
-    pub(super) fn own(connection: SqliteConnection) -> Self {
-        Self { driver: Driver::Own(connection), changes: Vec::new() }
+    pub(super) fn new(inner: Connection) -> Self {
+        Self { inner, changes: Vec::new() }
     }
 
-    pub(super) fn pooled(connection: PoolConnection<Sqlite>) -> Self {
-        Self { driver: Driver::Pooled(connection), changes: Vec::new() }
-    }
-
-    pub(super) async fn close(self) -> Result<(), StoreError> {
-        match self.driver {
-            Driver::Own(connection) => Ok(connection.close().await?),
-            Driver::Pooled(connection) => Ok(connection.close().await?),
-        }
+    /// Runs a statement that is not worth keeping prepared, such as `BEGIN` or a whole script.
+    pub(super) fn batch(&self, script: &str) -> Result<(), StoreError> {
+        Ok(self.inner.execute_batch(script)?)
     }
 
     /// Runs a statement and tells how many rows it touched.
-    pub(super) async fn execute(&mut self, sql: impl Statement, args: &[Value]) -> Result<u64, StoreError> {
-        let query = args.iter().fold(sql.into_query(), bind);
-        Ok(query.execute(self.driver.connection()).await?.rows_affected())
+    pub(super) async fn execute(&mut self, sql: impl AsRef<str>, args: &[Value]) -> Result<u64, StoreError> {
+        let mut statement = self.inner.prepare_cached(sql.as_ref())?;
+        Ok(statement.execute(params_from_iter(args))? as u64)
     }
 
-    pub(super) async fn rows(&mut self, sql: impl Statement, args: &[Value]) -> Result<Vec<Row>, StoreError> {
-        let query = args.iter().fold(sql.into_query(), bind);
-        Ok(query.fetch_all(self.driver.connection()).await?.into_iter().map(Row).collect())
+    pub(super) async fn rows(
+        &mut self,
+        sql: impl AsRef<str>,
+        args: &[Value],
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut statement = self.inner.prepare_cached(sql.as_ref())?;
+        let columns = statement.column_count();
+        let mut found = statement.query(params_from_iter(args))?;
+        let mut rows = Vec::new();
+        while let Some(row) = found.next()? {
+            rows.push(Row((0..columns).map(|column| row.get(column)).collect::<Result<_, _>>()?));
+        }
+        Ok(rows)
     }
 
     pub(super) async fn row(
         &mut self,
-        sql: impl Statement,
+        sql: impl AsRef<str>,
         args: &[Value],
     ) -> Result<Option<Row>, StoreError> {
-        let query = args.iter().fold(sql.into_query(), bind);
-        Ok(query.fetch_optional(self.driver.connection()).await?.map(Row))
+        Ok(self.rows(sql, args).await?.into_iter().next())
     }
 
     /// The single number that a statement such as `SELECT count(*)` brings; 0 where it brings none.
-    pub(super) async fn number(&mut self, sql: impl Statement, args: &[Value]) -> Result<i64, StoreError> {
+    pub(super) async fn number(&mut self, sql: impl AsRef<str>, args: &[Value]) -> Result<i64, StoreError> {
         match self.row(sql, args).await? {
             Some(row) => Ok(row.integer(0)?.unwrap_or(0)),
             None => Ok(0),
@@ -169,15 +142,32 @@ impl Conn {
 
 /// A row of a result. Columns are counted from 0.
 #[derive(Debug)]
-pub(super) struct Row(SqliteRow);
+pub(super) struct Row(Vec<Stored>);
 
 impl Row {
+    fn get(&self, column: usize) -> &Stored {
+        self.0.get(column).unwrap_or(&Stored::Null)
+    }
+
+    /// A number; also one that somebody's tool stored as a text.
     pub(super) fn integer(&self, column: usize) -> Result<Option<i64>, StoreError> {
-        Ok(self.0.try_get(column)?)
+        match self.get(column) {
+            Stored::Null => Ok(None),
+            Stored::Integer(number) => Ok(Some(*number)),
+            Stored::Real(number) => Ok(Some(*number as i64)),
+            Stored::Text(text) => Ok(text.parse().ok()),
+            Stored::Blob(_) => Err(unexpected("a number", column)),
+        }
     }
 
     pub(super) fn text(&self, column: usize) -> Result<Option<String>, StoreError> {
-        Ok(self.0.try_get(column)?)
+        match self.get(column) {
+            Stored::Null => Ok(None),
+            Stored::Integer(number) => Ok(Some(number.to_string())),
+            Stored::Real(number) => Ok(Some(number.to_string())),
+            Stored::Text(text) => Ok(Some(text.clone())),
+            Stored::Blob(_) => Err(unexpected("a text", column)),
+        }
     }
 
     pub(super) fn flag(&self, column: usize) -> Result<Option<bool>, StoreError> {
@@ -197,6 +187,10 @@ impl Row {
     pub(super) fn millisecond(&self, column: usize) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.integer(column)?.and_then(|number| Timestamp::from_millisecond(number).ok()))
     }
+}
+
+fn unexpected(what: &str, column: usize) -> StoreError {
+    StoreError::Schema(format!("column {column} of a result holds bytes where {what} is expected"))
 }
 
 /// How many keys one statement names at most. Shorter lists repeat their last key up to the next size, so that a few

@@ -1,56 +1,129 @@
 //! The SQLite engine: one writer that commits in groups, a few readers, and a lock that keeps a second daemon out.
+//!
+//! It drives SQLite itself instead of going through an asynchronous driver: those hand every statement to another
+//! thread, which costs more than most statements do. An operation runs on the writer's thread from begin to end.
 
+use std::collections::VecDeque;
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use futures_util::future::BoxFuture;
-use sqlx::ConnectOptions;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
-use tokio::sync::mpsc;
-use tokio::time::Instant;
-use tracing::warn;
+use futures_util::future::{BoxFuture, FutureExt as _};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::{error, warn};
 
 use super::error::{Outage, StoreError};
 use super::sql::Conn;
 
-const READERS: u32 = 4;
+const READERS: usize = 4;
 /// How long a statement waits for another process's write.
 const BUSY_PATIENCE: Duration = Duration::from_secs(5);
-const READER_PATIENCE: Duration = Duration::from_secs(5);
 /// Operations that share one commit at most, and for how long a commit is put off for them: an acknowledgement waits
 /// for its group.
 const GROUP: usize = 128;
 const GROUP_TIME: Duration = Duration::from_millis(10);
-const WAITING: usize = 1024;
-const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
+/// Prepared statements that a connection keeps: all that there are, in every number of rows.
+const STATEMENTS: usize = 512;
 
 /// The file behind `sqlite://…`.
-pub(super) fn options(url: &str) -> Result<SqliteConnectOptions, StoreError> {
-    let options = SqliteConnectOptions::from_str(url).map_err(|error| StoreError::Url(error.to_string()))?;
-    Ok(options
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        // An acknowledged event must survive a power cut; group commit pays for it.
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(BUSY_PATIENCE)
-        .pragma("cache_size", "-8000")
-        .pragma("temp_store", "MEMORY")
-        .pragma("journal_size_limit", "67108864")
-        .disable_statement_logging())
+pub(super) fn path_of(url: &str) -> Result<PathBuf, StoreError> {
+    let refuse = |text: &str| Err(StoreError::Url(text.to_owned()));
+    let Some(rest) = url.strip_prefix("sqlite:") else {
+        return refuse("it must start with sqlite://, followed by the path of the file");
+    };
+    match rest.strip_prefix("//").unwrap_or(rest) {
+        "" | ":memory:" => refuse("it names no file"),
+        path if path.contains('?') => refuse("parameters after a ? are not known here"),
+        path => Ok(PathBuf::from(path)),
+    }
 }
 
-/// Readers see the last commit and hold nobody up.
-pub(super) fn readers(options: &SqliteConnectOptions) -> SqlitePool {
-    SqlitePoolOptions::new()
-        .max_connections(READERS)
-        .acquire_timeout(READER_PATIENCE)
-        .idle_timeout(Duration::from_mins(1))
-        .connect_lazy_with(options.clone().pragma("query_only", "ON").pragma("cache_size", "-2000"))
+/// Opens the file for writing, and makes it if it is not there.
+pub(super) fn open_writer(path: &Path) -> Result<Conn, StoreError> {
+    let connection = Connection::open(path)?;
+    configure(&connection)?;
+    // An acknowledged event must survive a power cut; group commit pays for it.
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -8000; \
+         PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864;",
+    )?;
+    Ok(Conn::new(connection))
+}
+
+fn open_reader(path: &Path) -> Result<Conn, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    configure(&connection)?;
+    connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -2000;")?;
+    Ok(Conn::new(connection))
+}
+
+fn configure(connection: &Connection) -> Result<(), StoreError> {
+    connection.busy_timeout(BUSY_PATIENCE)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(())
+}
+
+/// Connections that see the last commit and hold nobody up.
+#[derive(Debug)]
+pub(super) struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Conn>>,
+    permits: Arc<Semaphore>,
+}
+
+/// A connection that only reads.
+#[derive(Debug)]
+pub struct Reader {
+    /// `None` only while it is being given back.
+    conn: Option<Conn>,
+    readers: Arc<Readers>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Readers {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, idle: Mutex::default(), permits: Arc::new(Semaphore::new(READERS)) }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Conn>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) async fn acquire(self: &Arc<Self>) -> Result<Reader, StoreError> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let permit = permit.map_err(|_| StoreError::Closed("it is being closed"))?;
+        let idle = self.idle().pop();
+        let conn = match idle {
+            Some(conn) => conn,
+            None => open_reader(&self.path)?,
+        };
+        Ok(Reader { conn: Some(conn), readers: Arc::clone(self), _permit: permit })
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.readers.idle().extend(self.conn.take());
+    }
+}
+
+impl Deref for Reader {
+    type Target = Conn;
+
+    fn deref(&self) -> &Conn {
+        self.conn.as_ref().expect("a reader has its connection until it is dropped")
+    }
+}
+
+impl DerefMut for Reader {
+    fn deref_mut(&mut self) -> &mut Conn {
+        self.conn.as_mut().expect("a reader has its connection until it is dropped")
+    }
 }
 
 /// An operation that waits for its turn.
@@ -67,93 +140,127 @@ pub(super) trait Job: Send {
 /// Called with the fate of the group's commit.
 pub(super) type Settle = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
-/// The way to the single writer.
-#[derive(Debug, Clone)]
+#[derive(Default)]
+struct Waiting {
+    urgent: VecDeque<Box<dyn Job>>,
+    normal: VecDeque<Box<dyn Job>>,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn try_next(&self) -> Option<Box<dyn Job>> {
+        let mut waiting = self.lock();
+        waiting.urgent.pop_front().or_else(|| waiting.normal.pop_front())
+    }
+
+    /// Waits until there is something to do; false once the queue is closed and empty.
+    fn wait(&self) -> bool {
+        let mut waiting = self.lock();
+        loop {
+            if !waiting.urgent.is_empty() || !waiting.normal.is_empty() {
+                return true;
+            }
+            if waiting.closed {
+                return false;
+            }
+            waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// The way to the single writer. Dropping it closes the queue.
 pub(super) struct Writer {
-    urgent: mpsc::Sender<Box<dyn Job>>,
-    normal: mpsc::Sender<Box<dyn Job>>,
+    queue: Arc<Queue>,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Writer")
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue.lock().closed = true;
+        self.queue.arrived.notify_all();
+    }
 }
 
 impl Writer {
-    /// Starts the writer. It ends when the last [`Writer`] is dropped.
-    pub(super) fn start(options: SqliteConnectOptions) -> (Self, impl Future<Output = ()> + Send) {
-        let (urgent, urgent_jobs) = mpsc::channel(WAITING);
-        let (normal, normal_jobs) = mpsc::channel(WAITING);
-        (Self { urgent, normal }, write_in_groups(options, urgent_jobs, normal_jobs))
+    /// A writer, and the task that has to run for it. The task ends when the writer is dropped.
+    pub(super) fn start(path: PathBuf) -> (Self, impl Future<Output = ()> + Send + use<>) {
+        let queue = Arc::new(Queue::default());
+        let writing = Arc::clone(&queue);
+        let task = async move {
+            let ended = tokio::task::spawn_blocking(move || write_in_groups(&path, &writing)).await;
+            if let Err(error) = ended {
+                error!(%error, "a defect ended the database's writer");
+            }
+        };
+        (Self { queue }, task)
     }
 
     /// Hands an operation to the writer; those that somebody waits for on the wire go first.
-    pub(super) async fn submit(&self, urgent: bool, job: Box<dyn Job>) -> Result<(), StoreError> {
-        let queue = if urgent { &self.urgent } else { &self.normal };
-        queue.send(job).await.map_err(|_| sqlx::Error::WorkerCrashed.into())
+    pub(super) fn submit(&self, urgent: bool, job: Box<dyn Job>) {
+        let mut waiting = self.queue.lock();
+        if urgent {
+            waiting.urgent.push_back(job);
+        } else {
+            waiting.normal.push_back(job);
+        }
+        drop(waiting);
+        self.queue.arrived.notify_one();
     }
 }
 
-async fn write_in_groups(
-    options: SqliteConnectOptions,
-    mut urgent: mpsc::Receiver<Box<dyn Job>>,
-    mut normal: mpsc::Receiver<Box<dyn Job>>,
-) {
-    let mut connection = None;
-    loop {
-        let first = tokio::select! {
-            biased;
-            job = urgent.recv() => job,
-            job = normal.recv() => job,
-        };
-        let Some(first) = first else { break };
-        let mut waiting = std::iter::once(first)
-            .chain(std::iter::from_fn(|| urgent.try_recv().or_else(|_| normal.try_recv()).ok()));
-        let fit = match connect(&mut connection, &options).await {
-            Ok(conn) => commit_group(conn, &mut waiting).await,
+fn write_in_groups(path: &Path, queue: &Queue) {
+    let mut connection: Option<Conn> = None;
+    while queue.wait() {
+        let conn = match connection.take().map_or_else(|| open_writer(path), Ok) {
+            Ok(conn) => connection.insert(conn),
             Err(error) => {
-                waiting.for_each(|job| job.refuse(error.clone()));
-                tokio::time::sleep(RECONNECT_PAUSE).await;
-                true
+                std::iter::from_fn(|| queue.try_next()).for_each(|job| job.refuse(error.clone()));
+                continue;
             }
         };
-        if !fit {
+        if !commit_group(conn, queue) {
             connection = None;
         }
-    }
-    if let Some(conn) = connection
-        && let Err(error) = conn.close().await
-    {
-        warn!(%error, "the database's connection did not close cleanly");
-    }
-}
-
-async fn connect<'c>(
-    connection: &'c mut Option<Conn>,
-    options: &SqliteConnectOptions,
-) -> Result<&'c mut Conn, StoreError> {
-    match connection {
-        Some(conn) => Ok(conn),
-        None => Ok(connection.insert(Conn::own(options.connect().await?))),
     }
 }
 
 /// Runs what waits in one transaction and tells every caller how it went. False if the connection must be given up.
-async fn commit_group(conn: &mut Conn, waiting: &mut (dyn Iterator<Item = Box<dyn Job>> + Send)) -> bool {
+fn commit_group(conn: &mut Conn, queue: &Queue) -> bool {
     let begun = Instant::now();
-    if let Err(error) = conn.execute("BEGIN IMMEDIATE", &[]).await {
-        waiting.take(1).for_each(|job| job.refuse(error.clone()));
+    if let Err(error) = conn.batch("BEGIN IMMEDIATE") {
+        queue.try_next().into_iter().for_each(|job| job.refuse(error.clone()));
         return error.outage() == Some(Outage::Busy);
     }
     let mut settles: Vec<Settle> = Vec::new();
     let mut fate = Ok(());
     while fate.is_ok() && settles.len() < GROUP && begun.elapsed() < GROUP_TIME {
-        let Some(job) = waiting.next() else { break };
-        fate = run_in_savepoint(conn, job, &mut settles).await;
+        let Some(job) = queue.try_next() else { break };
+        fate = run_in_savepoint(conn, job, &mut settles);
     }
     if fate.is_ok() {
-        fate = conn.execute("COMMIT", &[]).await.map(drop);
+        fate = conn.batch("COMMIT");
     }
     let mut fit = true;
-    if fate.is_err() {
+    if let Err(error) = &fate {
+        warn!(%error, operations = settles.len(), "a commit failed");
         // SQLite may have rolled back by itself (a full disk does that); then this fails, and a fresh connection is the
         // sure way to a clean state.
-        fit = conn.execute("ROLLBACK", &[]).await.is_ok();
+        fit = conn.batch("ROLLBACK").is_ok();
     }
     for settle in settles {
         settle(fate.clone());
@@ -162,21 +269,29 @@ async fn commit_group(conn: &mut Conn, waiting: &mut (dyn Iterator<Item = Box<dy
 }
 
 /// An operation that fails takes back only what it did itself.
-async fn run_in_savepoint(
-    conn: &mut Conn,
-    job: Box<dyn Job>,
-    settles: &mut Vec<Settle>,
-) -> Result<(), StoreError> {
-    if let Err(error) = conn.execute("SAVEPOINT operation", &[]).await {
+fn run_in_savepoint(conn: &mut Conn, job: Box<dyn Job>, settles: &mut Vec<Settle>) -> Result<(), StoreError> {
+    if let Err(error) = conn.batch("SAVEPOINT operation") {
         job.refuse(error.clone());
         return Err(error);
     }
-    let (stands, settle) = job.run(conn).await;
+    let ended = job.run(conn).now_or_never();
+    let (stands, settle) = ended.expect("an operation waits for nothing but its statements");
     settles.push(settle);
     if !stands {
-        conn.execute("ROLLBACK TO operation", &[]).await?;
+        conn.batch("ROLLBACK TO operation")?;
     }
-    conn.execute("RELEASE operation", &[]).await.map(drop)
+    conn.batch("RELEASE operation")
+}
+
+/// A failure of the file system, as SQLite would report it.
+fn io_failure(error: &std::io::Error) -> rusqlite::Error {
+    let code = match error.kind() {
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => ErrorCode::CannotOpen,
+        std::io::ErrorKind::ReadOnlyFilesystem => ErrorCode::ReadOnly,
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorCode::DiskFull,
+        _ => ErrorCode::SystemIoFailure,
+    };
+    rusqlite::Error::SqliteFailure(ffi::Error { code, extended_code: 0 }, Some(error.to_string()))
 }
 
 /// The file that tells other processes that a daemon, or a command that does a daemon's work, has the database. The
@@ -191,7 +306,7 @@ impl ExclusiveUse {
     /// Takes the lock for `holder` ("serve, process 4711"), or tells who has it.
     pub(super) fn take(database: &Path, holder: &str) -> Result<Self, StoreError> {
         let path = lock_path(database);
-        let io = |error: std::io::Error| StoreError::from(sqlx::Error::Io(error));
+        let io = |error: std::io::Error| StoreError::from(io_failure(&error));
         let mut file =
             File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
         match file.try_lock() {

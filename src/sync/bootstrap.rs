@@ -17,7 +17,8 @@ use crate::store::{BootstrapState, CATALOGUE, Cause, Conn, Hint, Kind, Operation
 
 /// What has to be read before everybody is visible. People's details come behind it.
 const PAGES: [Kind; 4] = [Kind::RoleCatalogue, Kind::Department, Kind::Walk, Kind::RoleMembers];
-const LOOK: Duration = Duration::from_millis(200);
+const LOOK: Duration = Duration::from_millis(100);
+const NOTE: Duration = Duration::from_secs(1);
 const REPORT: Duration = Duration::from_secs(10);
 const USUAL_PAUSE: Duration = Duration::from_secs(2);
 
@@ -41,7 +42,17 @@ impl Context {
             self.wake.notify_one();
         }
         let mut reported = Instant::now();
+        let mut noted: Option<Instant> = None;
         loop {
+            tokio::time::sleep(LOOK).await;
+            let (waiting, _) = {
+                let mut reader = self.store.reader().await?;
+                reader.run_remains(&self.corp_id, run.id, &PAGES).await?
+            };
+            if waiting > 0 && noted.is_some_and(|noted| noted.elapsed() < NOTE) {
+                continue;
+            }
+            noted = Some(Instant::now());
             let progress = Progress { corp_id: self.corp_id.clone(), run_id: run.id, now: self.now() };
             let seen = self.write(progress).await?;
             if seen.state == BootstrapState::Complete {
@@ -71,7 +82,6 @@ impl Context {
                     );
                 }
             }
-            tokio::time::sleep(LOOK).await;
         }
     }
 

@@ -1,15 +1,15 @@
 //! Hands ready objects of one organisation to workers: live ones first, no more than there are slots, and none whose
 //! API is out of order.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::context::Context;
 use super::worker::work;
@@ -29,26 +29,45 @@ const STORE_PAUSE: Duration = Duration::from_millis(500);
 /// How long what is under way may take when the daemon stops.
 const DRAIN: Duration = Duration::from_secs(6);
 
-/// Objects that are being worked on, so that their leases can be renewed.
-type Held = Arc<Mutex<HashMap<tokio::task::Id, Claim>>>;
+/// Background work that is leased ahead while it goes fast, so that a commit serves many claims.
+const MOST_AHEAD: usize = 64;
+/// What was leased ahead is to be begun within this time.
+const AHEAD_FOR: Duration = Duration::from_millis(250);
+
+/// Objects that are leased, so that their leases can be renewed.
+type Held = Arc<Mutex<HashMap<(Kind, String), Claim>>>;
 
 struct Dispatcher {
     context: Arc<Context>,
     tasks: JoinSet<()>,
+    running: HashMap<tokio::task::Id, Claim>,
+    /// Leased background work that waits for a slot.
+    ahead: VecDeque<Claim>,
+    /// How many to lease ahead next time, and when that was done last.
+    batch: usize,
+    leased_at: Instant,
     held: Held,
 }
 
 /// Runs until `shutdown`, then lets what is under way end.
 pub(super) async fn dispatch(context: Arc<Context>, shutdown: CancellationToken, pulse: Pulse) {
-    let mut dispatcher =
-        Dispatcher { context: Arc::clone(&context), tasks: JoinSet::new(), held: Held::default() };
+    let mut dispatcher = Dispatcher {
+        context: Arc::clone(&context),
+        tasks: JoinSet::new(),
+        running: HashMap::new(),
+        ahead: VecDeque::new(),
+        batch: 0,
+        leased_at: Instant::now(),
+        held: Held::default(),
+    };
     let renewing = tokio::spawn(renew(context, Arc::clone(&dispatcher.held)));
     while !shutdown.is_cancelled() {
         pulse.beat();
         let wake_at = match dispatcher.fill().await {
             Ok(wake_at) => wake_at,
             Err(error) => {
-                warn!(corp = dispatcher.context.name, %error, "the queue cannot be read; waiting for the database");
+                let corp = &dispatcher.context.name;
+                warn!(corp, %error, "the queue cannot be read; waiting for the database");
                 Instant::now() + STORE_PAUSE
             }
         };
@@ -58,19 +77,11 @@ pub(super) async fn dispatch(context: Arc<Context>, shutdown: CancellationToken,
             () = tokio::time::sleep_until(wake_at) => {}
             () = shutdown.cancelled() => {}
         }
-    }
-    let drained = tokio::time::timeout(DRAIN, async {
-        while let Some(ended) = dispatcher.tasks.join_next_with_id().await {
+        while let Some(ended) = dispatcher.tasks.try_join_next_with_id() {
             dispatcher.ended(ended);
         }
-    });
-    if drained.await.is_err() {
-        info!(
-            corp = dispatcher.context.name,
-            objects = dispatcher.tasks.len(),
-            "stopping in the middle of some reads; they are made again after the next start"
-        );
     }
+    dispatcher.drain().await;
     renewing.abort();
 }
 
@@ -90,14 +101,15 @@ async fn renew(context: Arc<Context>, held: Held) {
 }
 
 impl Dispatcher {
-    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<tokio::task::Id, Claim>> {
+    fn held(&self) -> MutexGuard<'_, HashMap<(Kind, String), Claim>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives work to free slots. Brings the moment at which there may be more.
     async fn fill(&mut self) -> Result<Instant, StoreError> {
+        self.start_ahead();
         let mut wake_at = Instant::now() + IDLE;
-        if self.tasks.len() >= SLOTS {
+        if self.running.len() >= SLOTS {
             return Ok(wake_at);
         }
         let ready = {
@@ -114,8 +126,16 @@ impl Dispatcher {
             match self.quota(lane, kind) {
                 Ok(0) => {}
                 Ok(quota) => {
-                    let claims = self.context.claim(kind, lane, quota).await?;
-                    claims.into_iter().for_each(|claim| self.start(claim));
+                    let limit = quota + self.more_ahead(lane, quota);
+                    let claims = self.context.claim(kind, lane, limit).await?;
+                    for claim in claims {
+                        self.held().insert((claim.kind, claim.object_id.clone()), claim.clone());
+                        match lane {
+                            Lane::Live => self.start(claim),
+                            Lane::Background => self.ahead.push_back(claim),
+                        }
+                    }
+                    self.start_ahead();
                 }
                 Err(blocked) => wake_at = wake_at.min(blocked.until),
             }
@@ -125,30 +145,52 @@ impl Dispatcher {
 
     /// How many objects of a kind may be begun now.
     fn quota(&self, lane: Lane, kind: Kind) -> Result<usize, Blocked> {
-        let held = self.held();
-        let free = SLOTS.saturating_sub(held.len());
         let free = match lane {
-            Lane::Live => free,
+            Lane::Live => SLOTS.saturating_sub(self.running.len()),
             // Everybody becomes visible before anybody's details are read.
             Lane::Background if kind == Kind::Employee && self.context.pulling.load(Ordering::Relaxed) => 0,
-            Lane::Background => {
-                let taken = held.values().filter(|claim| claim.lane == Lane::Background).count();
-                free.min(BACKGROUND_SLOTS.saturating_sub(taken))
-            }
+            Lane::Background => self.background_slots().saturating_sub(self.ahead.len()),
         };
         let mut quota = free;
         for endpoint in endpoints(kind) {
             if let Some(probes) = self.context.client.admits(*endpoint)? {
-                let running = held.values().filter(|claim| claim.kind == kind).count();
+                let running = self.running.values().filter(|claim| claim.kind == kind).count();
                 quota = quota.min(probes.saturating_sub(running));
             }
         }
         Ok(quota)
     }
 
+    fn background_slots(&self) -> usize {
+        let taken = self.running.values().filter(|claim| claim.lane == Lane::Background).count();
+        let free = SLOTS.saturating_sub(self.running.len());
+        free.min(BACKGROUND_SLOTS.saturating_sub(taken))
+    }
+
+    /// How many objects to lease beyond those that begin at once: more while they go fast, none while they wait.
+    fn more_ahead(&mut self, lane: Lane, quota: usize) -> usize {
+        if lane == Lane::Live || quota <= 1 {
+            return 0;
+        }
+        self.batch = if self.leased_at.elapsed() < AHEAD_FOR {
+            (self.batch * 2).clamp(quota, MOST_AHEAD)
+        } else {
+            self.batch / 4
+        };
+        self.leased_at = Instant::now();
+        self.batch
+    }
+
+    fn start_ahead(&mut self) {
+        while self.background_slots() > 0 {
+            let Some(claim) = self.ahead.pop_front() else { return };
+            self.start(claim);
+        }
+    }
+
     fn start(&mut self, claim: Claim) {
         let task = self.tasks.spawn(work(Arc::clone(&self.context), claim.clone()));
-        self.held().insert(task.id(), claim);
+        self.running.insert(task.id(), claim);
     }
 
     fn ended(&mut self, ended: Result<(tokio::task::Id, ()), tokio::task::JoinError>) {
@@ -156,15 +198,33 @@ impl Dispatcher {
             Ok((id, ())) => *id,
             Err(error) => error.id(),
         };
-        let claim = self.held().remove(&id);
-        if let (Err(error), Some(claim)) = (ended, claim)
-            && error.is_panic()
-        {
+        let Some(Claim { kind, object_id, .. }) = self.running.remove(&id) else { return };
+        self.held().remove(&(kind, object_id));
+        if ended.is_err_and(|error| error.is_panic()) {
             // The lease runs out and the object is read again; the others go on.
-            error!(
-                corp = self.context.name,
-                kind = claim.kind.label(),
-                "a defect interrupted the work on an object"
+            let corp = &self.context.name;
+            error!(corp, kind = kind.label(), "a defect interrupted the work on an object");
+        }
+    }
+
+    /// Lets what is under way end, and gives back what is not.
+    async fn drain(&mut self) {
+        for claim in std::mem::take(&mut self.ahead) {
+            if let Err(error) = self.context.release(&claim).await {
+                debug!(%error, "a lease is left to run out");
+            }
+        }
+        let drained = tokio::time::timeout(DRAIN, async {
+            while let Some(ended) = self.tasks.join_next_with_id().await {
+                self.ended(ended);
+            }
+        });
+        if drained.await.is_err() {
+            let corp = &self.context.name;
+            let objects = self.tasks.len();
+            info!(
+                corp,
+                objects, "stopping in the middle of some reads; they are made again after the next start"
             );
         }
     }

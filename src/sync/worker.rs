@@ -99,6 +99,12 @@ impl Context {
         self.write(fail).await
     }
 
+    /// Gives an object back that nobody began to read.
+    pub(super) async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
+        let (corp_id, claim, ready_at) = (self.corp_id.clone(), claim.clone(), self.now());
+        self.write(Release { corp_id, claim, ready_at }).await
+    }
+
     /// Leases objects.
     pub(super) async fn claim(&self, kind: Kind, lane: Lane, limit: usize) -> Result<Vec<Claim>, StoreError> {
         let now = self.now();

@@ -5,6 +5,7 @@ mod callback;
 mod dingtalk;
 
 use clap::Args;
+use jiff::Timestamp;
 use serde::Serialize;
 use url::Url;
 
@@ -72,7 +73,7 @@ pub(super) async fn check(app: App, args: CheckArgs) -> Result<Exit, Failure> {
     let (store, writer) = config.database_url.with(Store::open)?;
     let mut tasks = Tasks::new(tokio_util::sync::CancellationToken::new());
     tasks.spawn("database writer", writer);
-    findings.push(database(&store).await);
+    findings.push(database(&store, app.clock.now()).await);
     let engine = Engine::new(&config, &store, &app.clock, &app.random, &Metrics::new())?;
     let corps: Vec<_> = config.enabled_corps().filter(|corp| app.wants(&corp.name)).collect();
     for corp in &corps {
@@ -99,10 +100,10 @@ pub(super) async fn check(app: App, args: CheckArgs) -> Result<Exit, Failure> {
 }
 
 /// Whether the database can be written. A schema that is missing is made here, so that it is known to be possible.
-async fn database(store: &Store) -> Finding {
+async fn database(store: &Store, now: Timestamp) -> Finding {
     let written = async {
         match take_unless_served(store, "check").await? {
-            Some(alone) => store.migrate(&alone).await?,
+            Some(alone) => store.migrate(&alone, now).await?,
             None => drop(store.missing_migrations().await?),
         }
         store.write(Probe).await
