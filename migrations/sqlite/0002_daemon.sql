@@ -1,8 +1,10 @@
 -- The daemon's own tables. Instants are milliseconds since the epoch, UTC.
 
--- One row an organisation: counters that transactions take in turn.
+-- One row an organisation: counters that transactions take in turn, and the short number that stands for it where a
+-- corp_id would be repeated a hundred thousand times.
 CREATE TABLE dingsync_corp (
-    corp_id              TEXT    NOT NULL PRIMARY KEY,
+    corp                 INTEGER PRIMARY KEY,
+    corp_id              TEXT    NOT NULL UNIQUE,
     change_seq           INTEGER NOT NULL DEFAULT 0,
     bootstrap_run        INTEGER NOT NULL DEFAULT 0,
     bootstrap_started_at INTEGER,
@@ -38,7 +40,8 @@ CREATE INDEX dingsync_inbox_received ON dingsync_inbox (corp_id, received_at);
 
 -- The ledger: one row for each object that was ever heard of; queue, memory of what was read, tombstone.
 CREATE TABLE dingsync_object (
-    corp_id         TEXT    NOT NULL,
+    id              INTEGER PRIMARY KEY,
+    corp            INTEGER NOT NULL,
     kind            TEXT    NOT NULL,
     object_id       TEXT    NOT NULL,
     -- Hints counted, and how many of them a finished read has answered: pending is wanted > done.
@@ -72,14 +75,14 @@ CREATE TABLE dingsync_object (
     parked_at       INTEGER,
     -- Where a read of several pages goes on.
     progress        TEXT,
-    PRIMARY KEY (corp_id, kind, object_id)
-) WITHOUT ROWID;
-CREATE INDEX dingsync_object_ready ON dingsync_object (corp_id, lane, kind, ready_at, pending_since)
+    UNIQUE (corp, kind, object_id)
+);
+CREATE INDEX dingsync_object_ready ON dingsync_object (corp, lane, kind, ready_at, pending_since)
     WHERE ready_at IS NOT NULL;
-CREATE INDEX dingsync_object_leased ON dingsync_object (corp_id, lane) WHERE lease IS NOT NULL;
-CREATE INDEX dingsync_object_confirming ON dingsync_object (corp_id) WHERE confirm > 0;
-CREATE INDEX dingsync_object_apart ON dingsync_object (corp_id, standing) WHERE standing > 2;
-CREATE INDEX dingsync_object_parked ON dingsync_object (corp_id) WHERE parked_reason IS NOT NULL;
+CREATE INDEX dingsync_object_leased ON dingsync_object (corp, lane) WHERE lease IS NOT NULL;
+CREATE INDEX dingsync_object_confirming ON dingsync_object (corp) WHERE confirm > 0;
+CREATE INDEX dingsync_object_apart ON dingsync_object (corp, standing) WHERE standing > 2;
+CREATE INDEX dingsync_object_parked ON dingsync_object (corp) WHERE parked_reason IS NOT NULL;
 
 -- What role/simplelist says of a member's managed departments, kept also for people whose own read is still to come.
 CREATE TABLE dingsync_role_scope (
@@ -139,7 +142,7 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('ding_change', 'ding_change_entity', '500000 500000 100000 4 1'),
     ('dingsync_inbox', 'sqlite_autoindex_dingsync_inbox_1', '100000 100000 1'),
     ('dingsync_inbox', 'dingsync_inbox_received', '100000 100000 1'),
-    ('dingsync_object', 'dingsync_object', '110000 110000 20000 1'),
+    ('dingsync_object', 'sqlite_autoindex_dingsync_object_1', '110000 110000 20000 1'),
     ('dingsync_object', 'dingsync_object_ready', '50000 50000 25000 10000 30 30'),
     ('dingsync_object', 'dingsync_object_leased', '20 20 10'),
     ('dingsync_object', 'dingsync_object_confirming', '100 100'),

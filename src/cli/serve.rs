@@ -26,7 +26,7 @@ use crate::ops;
 use crate::receive::{self, CallbackEndpoint, Callbacks, Door, InboxStats, Wakes};
 use crate::secret::Secret;
 use crate::store::{ExclusiveUse, Store, StoreError};
-use crate::sync::{Engine, classify};
+use crate::sync::{Engine, classify, prepare};
 use crate::telemetry::Metrics;
 
 const DATABASE_PAUSE: Duration = Duration::from_millis(500);
@@ -205,9 +205,8 @@ impl Daemon<'_> {
         } else {
             self.store.migrate(&alone, self.app.clock.now()).await?;
         }
+        prepare(&self.store, &self.config, self.app.clock.now()).await?;
         if let Some(engine) = &self.engine {
-            engine.register().await?;
-            engine.void_leases().await?;
             engine.request_first_runs().await?;
         }
         Ok(alone)

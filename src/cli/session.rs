@@ -11,7 +11,7 @@ use super::exit::Failure;
 use crate::config::Config;
 use crate::lifecycle::Tasks;
 use crate::store::{ExclusiveUse, Store, StoreError};
-use crate::sync::Engine;
+use crate::sync::{Engine, prepare};
 use crate::telemetry::Metrics;
 
 /// How the lock file names the daemon.
@@ -77,8 +77,7 @@ impl Session {
         let metrics = Metrics::new();
         let engine = Engine::new(config, &store, &app.clock, &app.random, &metrics)?;
         if alone.is_some() {
-            engine.register().await?;
-            engine.void_leases().await?;
+            prepare(&store, config, app.clock.now()).await?;
         }
         Ok(Self { store, engine, tasks, shutdown, alone })
     }

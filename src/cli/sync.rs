@@ -196,7 +196,7 @@ struct Ask {
 impl Operation for Ask {
     type Output = i64;
 
-    async fn run(self, conn: &mut Conn) -> Result<i64, StoreError> {
+    async fn run(&self, conn: &mut Conn) -> Result<i64, StoreError> {
         conn.hint(&self.corp_id, &self.hints, self.now).await?;
         conn.last_change(&self.corp_id).await
     }

@@ -69,7 +69,7 @@ impl Operation for Probe {
     type Output = ();
     const URGENT: bool = true;
 
-    async fn run(self, conn: &mut Conn) -> Result<(), StoreError> {
+    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
         conn.probe_write().await
     }
 }

@@ -71,7 +71,7 @@ impl Operation for Accept {
     type Output = Vec<Arrival>;
     const URGENT: bool = true;
 
-    async fn run(self, conn: &mut Conn) -> Result<Vec<Arrival>, StoreError> {
+    async fn run(&self, conn: &mut Conn) -> Result<Vec<Arrival>, StoreError> {
         conn.accept(&self.events, self.now).await
     }
 }

@@ -83,9 +83,11 @@ impl Conn {
     }
 
     async fn look(&mut self, corp_id: &str) -> Result<Snapshot, StoreError> {
+        let corp = self.corp(corp_id).await?;
+        let counts = if corp.is_some() { self.counts(corp_id).await? } else { Counts::default() };
         Ok(Snapshot {
-            corp: self.corp(corp_id).await?,
-            counts: self.counts(corp_id).await?,
+            corp,
+            counts,
             populations: self.populations(corp_id).await?,
             run: self.next_run(corp_id).await?,
         })
@@ -105,6 +107,22 @@ impl Conn {
         let sql = "INSERT INTO dingsync_corp (corp_id) VALUES (?) ON CONFLICT (corp_id) DO NOTHING";
         self.execute(sql, args![corp_id]).await?;
         Ok(())
+    }
+
+    /// The short number that stands for an organisation in the daemon's own tables.
+    pub(super) async fn corp_number(&mut self, corp_id: &str) -> Result<i64, StoreError> {
+        if let Some(number) = self.corp_numbers.get(corp_id) {
+            return Ok(*number);
+        }
+        let sql = "SELECT corp FROM dingsync_corp WHERE corp_id = ?";
+        let row = self.row(sql, args![corp_id]).await?;
+        let number = row.map(|row| row.integer(0)).transpose()?.flatten().ok_or_else(|| {
+            StoreError::Schema(
+                "an organisation is not registered in it: start `dingsync serve` once".to_owned(),
+            )
+        })?;
+        self.corp_numbers.insert(corp_id.to_owned(), number);
+        Ok(number)
     }
 
     /// What is known of an organisation; `None` before it is registered.

@@ -207,6 +207,8 @@ pub struct ClaimWish {
 /// An object that a worker holds.
 #[derive(Debug, Clone)]
 pub struct Claim {
+    /// The number of its row.
+    pub id: i64,
     /// What it is.
     pub kind: Kind,
     /// Its id.
@@ -285,13 +287,13 @@ pub struct Counts {
 /// Between two reads of one object: what comes meanwhile is answered by the second.
 const GAP_MS: i64 = 1000;
 
-const HINT_COLUMNS: &str = "corp_id, kind, object_id, wanted, lane, ready_at, pending_since, expects, unproven, cause, \
+const HINT_COLUMNS: &str = "corp, kind, object_id, wanted, lane, ready_at, pending_since, expects, unproven, cause, \
                             event_id, operator_userid, run_id";
 const HINT_VALUES: &str = "(?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /// A hint makes an idle object ready (about a second after its last read at the earliest), lifts a waiting one into its
 /// lane, and never shortens a back-off.
-const HINT_MERGE: &str = "ON CONFLICT (corp_id, kind, object_id) DO UPDATE SET \
+const HINT_MERGE: &str = "ON CONFLICT (corp, kind, object_id) DO UPDATE SET \
     ready_at = CASE \
         WHEN lease IS NOT NULL THEN ready_at \
         WHEN wanted > done AND parked_reason IS NULL THEN ready_at \
@@ -310,7 +312,7 @@ const HINT_MERGE: &str = "ON CONFLICT (corp_id, kind, object_id) DO UPDATE SET \
     parked_at = NULL, \
     wanted = wanted + 1";
 
-const CLAIM_COLUMNS: &str = "kind, object_id, lease, lane, wanted, done, expects, unproven, confirm, cause, event_id, \
+const CLAIM_COLUMNS: &str = "id, kind, object_id, lease, lane, wanted, done, expects, unproven, confirm, cause, event_id, \
                              operator_userid, run_id, standing, attempts, progress, pending_since";
 
 impl Conn {
@@ -326,7 +328,7 @@ impl Conn {
         hints: &[Hint],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.hint_with(corp_id, hints, now, "ON CONFLICT (corp_id, kind, object_id) DO NOTHING").await
+        self.hint_with(corp_id, hints, now, "ON CONFLICT (corp, kind, object_id) DO NOTHING").await
     }
 
     async fn hint_with(
@@ -336,6 +338,7 @@ impl Conn {
         now: Timestamp,
         merge: &str,
     ) -> Result<(), StoreError> {
+        let corp = self.corp_number(corp_id).await?;
         let hints = coalesced(hints);
         let now = now.as_millisecond();
         for batch in row_batches(&hints) {
@@ -344,7 +347,7 @@ impl Conn {
             let mut args = Vec::with_capacity(batch.len() * 12);
             for hint in batch {
                 args.extend_from_slice(args![
-                    corp_id,
+                    corp,
                     hint.kind.label(),
                     &hint.object_id,
                     lane_number(hint.lane),
@@ -371,19 +374,17 @@ impl Conn {
         now: Timestamp,
     ) -> Result<Vec<Claim>, StoreError> {
         let ClaimWish { kind, lane, limit, lease, until } = *wish;
+        let corp = self.corp_number(corp_id).await?;
         let sql = format!(
-            "UPDATE dingsync_object SET lease = ?, claimed = wanted, ready_at = ? \
-             WHERE corp_id = ? AND kind = ? AND object_id IN ( \
-                 SELECT object_id FROM dingsync_object \
-                 WHERE corp_id = ? AND lane = ? AND kind = ? AND ready_at <= ? ORDER BY ready_at LIMIT ?) \
+            "UPDATE dingsync_object SET lease = ?, claimed = wanted, ready_at = ? WHERE id IN ( \
+                 SELECT id FROM dingsync_object \
+                 WHERE corp = ? AND lane = ? AND kind = ? AND ready_at <= ? ORDER BY ready_at LIMIT ?) \
              RETURNING {CLAIM_COLUMNS}",
         );
         let args = args![
             lease,
             until.as_millisecond(),
-            corp_id,
-            kind.label(),
-            corp_id,
+            corp,
             lane_number(lane),
             kind.label(),
             now.as_millisecond(),
@@ -393,26 +394,15 @@ impl Conn {
     }
 
     /// Keeps a lease; false if it is lost.
-    pub async fn renew(
-        &mut self,
-        corp_id: &str,
-        claim: &Claim,
-        until: Timestamp,
-    ) -> Result<bool, StoreError> {
+    pub async fn renew(&mut self, claim: &Claim, until: Timestamp) -> Result<bool, StoreError> {
         let sql = "UPDATE dingsync_object SET ready_at = ? \
-                   WHERE corp_id = ? AND kind = ? AND object_id = ? AND lease = ?";
-        let args = args![until.as_millisecond(), corp_id, claim.kind.label(), &claim.object_id, claim.lease];
+                   WHERE id = ? AND lease = ?";
+        let args = args![until.as_millisecond(), claim.id, claim.lease];
         Ok(self.execute(sql, args).await? == 1)
     }
 
     /// Ends a read with an answer. Fails, and with it the whole transaction, when the lease has been lost.
-    pub async fn finish(
-        &mut self,
-        corp_id: &str,
-        claim: &Claim,
-        finish: &Finish,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub async fn finish(&mut self, claim: &Claim, finish: &Finish, now: Timestamp) -> Result<(), StoreError> {
         let confirm_at = match finish.confirm {
             Confirm::No => None,
             _ => Some((now + finish.confirm_in).as_millisecond()),
@@ -426,7 +416,7 @@ impl Conn {
                    unproven = unproven - ? + ?, confirm = ?, standing = ?, read_at = ?, \
                    changed_at = CASE WHEN ? = 1 THEN ? ELSE changed_at END, \
                    done = claimed, lease = NULL, attempts = 0, progress = NULL \
-                   WHERE corp_id = ? AND kind = ? AND object_id = ? AND lease = ?";
+                   WHERE id = ? AND lease = ?";
         let args = args![
             now + GAP_MS,
             confirm_at,
@@ -439,9 +429,7 @@ impl Conn {
             now,
             finish.changed,
             now,
-            corp_id,
-            claim.kind.label(),
-            &claim.object_id,
+            claim.id,
             claim.lease,
         ];
         match self.execute(sql, args).await? {
@@ -451,15 +439,10 @@ impl Conn {
     }
 
     /// Keeps the place in a read of several pages. Fails when the lease has been lost.
-    pub async fn keep_progress(
-        &mut self,
-        corp_id: &str,
-        claim: &Claim,
-        progress: &str,
-    ) -> Result<(), StoreError> {
+    pub async fn keep_progress(&mut self, claim: &Claim, progress: &str) -> Result<(), StoreError> {
         let sql = "UPDATE dingsync_object SET progress = ? \
-                   WHERE corp_id = ? AND kind = ? AND object_id = ? AND lease = ?";
-        let args = args![progress, corp_id, claim.kind.label(), &claim.object_id, claim.lease];
+                   WHERE id = ? AND lease = ?";
+        let args = args![progress, claim.id, claim.lease];
         match self.execute(sql, args).await? {
             1 => Ok(()),
             _ => Err(StoreError::LeaseLost),
@@ -467,16 +450,10 @@ impl Conn {
     }
 
     /// Gives an object back unread: not its own fault, so nothing is counted against it.
-    pub async fn release(
-        &mut self,
-        corp_id: &str,
-        claim: &Claim,
-        ready_at: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub async fn release(&mut self, claim: &Claim, ready_at: Timestamp) -> Result<(), StoreError> {
         let sql = "UPDATE dingsync_object SET lease = NULL, ready_at = ? \
-                   WHERE corp_id = ? AND kind = ? AND object_id = ? AND lease = ?";
-        let args =
-            args![ready_at.as_millisecond(), corp_id, claim.kind.label(), &claim.object_id, claim.lease];
+                   WHERE id = ? AND lease = ?";
+        let args = args![ready_at.as_millisecond(), claim.id, claim.lease];
         self.execute(sql, args).await?;
         Ok(())
     }
@@ -484,7 +461,6 @@ impl Conn {
     /// Gives an object back after a failure of its own, to be tried again at `ready_at`, or parks it with a reason.
     pub async fn fail(
         &mut self,
-        corp_id: &str,
         claim: &Claim,
         ready_at: Option<Timestamp>,
         reason: &str,
@@ -493,14 +469,12 @@ impl Conn {
         let parked_at = ready_at.is_none().then(|| now.as_millisecond());
         let sql = "UPDATE dingsync_object SET lease = NULL, attempts = attempts + 1, ready_at = ?, \
                    parked_reason = ?, parked_at = ? \
-                   WHERE corp_id = ? AND kind = ? AND object_id = ? AND lease = ?";
+                   WHERE id = ? AND lease = ?";
         let args = args![
             ready_at.map(Timestamp::as_millisecond),
             parked_at.map(|_| reason),
             parked_at,
-            corp_id,
-            claim.kind.label(),
-            &claim.object_id,
+            claim.id,
             claim.lease,
         ];
         self.execute(sql, args).await?;
@@ -516,16 +490,17 @@ impl Conn {
     /// For each lane and kind, the earliest moment at which something is ready; live work first, then in the order of
     /// [`Kind::ALL`].
     pub async fn next_ready(&mut self, corp_id: &str) -> Result<Vec<(Lane, Kind, Timestamp)>, StoreError> {
+        let corp = self.corp_number(corp_id).await?;
         let mut parts = Vec::new();
         let mut args = Vec::new();
         for lane in Lane::ALL {
             for kind in Kind::ALL {
                 parts.push(
                     "SELECT * FROM (SELECT lane, kind, ready_at FROM dingsync_object \
-                     WHERE corp_id = ? AND lane = ? AND kind = ? AND ready_at IS NOT NULL \
+                     WHERE corp = ? AND lane = ? AND kind = ? AND ready_at IS NOT NULL \
                      ORDER BY ready_at LIMIT 1)",
                 );
-                args.extend_from_slice(args![corp_id, lane_number(lane), kind.label()]);
+                args.extend_from_slice(args![corp, lane_number(lane), kind.label()]);
             }
         }
         let rows = self.rows(parts.join(" UNION ALL "), &args).await?;
@@ -544,10 +519,11 @@ impl Conn {
 
     /// What the queue holds at this moment.
     pub async fn counts(&mut self, corp_id: &str) -> Result<Counts, StoreError> {
+        let corp = self.corp_number(corp_id).await?;
         let mut counts = Counts::default();
         let sql = "SELECT lane, count(*), min(pending_since) FROM dingsync_object \
-                   WHERE corp_id = ? AND ready_at IS NOT NULL GROUP BY lane";
-        for row in self.rows(sql, args![corp_id]).await? {
+                   WHERE corp = ? AND ready_at IS NOT NULL GROUP BY lane";
+        for row in self.rows(sql, args![corp]).await? {
             let lane =
                 LaneCount { pending: row.integer(1)?.unwrap_or_default(), oldest: row.millisecond(2)? };
             match lane_of(row.integer(0)?) {
@@ -556,8 +532,8 @@ impl Conn {
             }
         }
         let sql = "SELECT lane, count(*) FROM dingsync_object \
-                   WHERE corp_id = ? AND lease IS NOT NULL GROUP BY lane";
-        for row in self.rows(sql, args![corp_id]).await? {
+                   WHERE corp = ? AND lease IS NOT NULL GROUP BY lane";
+        for row in self.rows(sql, args![corp]).await? {
             let running = row.integer(1)?.unwrap_or_default();
             counts.running += running;
             match lane_of(row.integer(0)?) {
@@ -566,14 +542,14 @@ impl Conn {
             }
         }
         let sql = "SELECT count(*) FROM dingsync_object \
-                   WHERE corp_id = ? AND confirm > 0 AND wanted = done AND lease IS NULL";
-        counts.confirming = self.number(sql, args![corp_id]).await?;
+                   WHERE corp = ? AND confirm > 0 AND wanted = done AND lease IS NULL";
+        counts.confirming = self.number(sql, args![corp]).await?;
         counts.background.pending -= counts.confirming;
-        let sql = "SELECT count(*) FROM dingsync_object WHERE corp_id = ? AND parked_reason IS NOT NULL";
-        counts.parked = self.number(sql, args![corp_id]).await?;
+        let sql = "SELECT count(*) FROM dingsync_object WHERE corp = ? AND parked_reason IS NOT NULL";
+        counts.parked = self.number(sql, args![corp]).await?;
         let sql = "SELECT standing, count(*) FROM dingsync_object \
-                   WHERE corp_id = ? AND standing > 2 GROUP BY standing";
-        for row in self.rows(sql, args![corp_id]).await? {
+                   WHERE corp = ? AND standing > 2 GROUP BY standing";
+        for row in self.rows(sql, args![corp]).await? {
             let number = row.integer(1)?.unwrap_or_default();
             match Standing::of_number(row.integer(0)?) {
                 Standing::Held => counts.held = number,
@@ -585,9 +561,10 @@ impl Conn {
 
     /// How many objects are parked, by the first word of the reason.
     pub async fn parked_reasons(&mut self, corp_id: &str) -> Result<Vec<(String, i64)>, StoreError> {
-        let sql = "SELECT parked_reason FROM dingsync_object WHERE corp_id = ? AND parked_reason IS NOT NULL";
+        let corp = self.corp_number(corp_id).await?;
+        let sql = "SELECT parked_reason FROM dingsync_object WHERE corp = ? AND parked_reason IS NOT NULL";
         let mut reasons: Vec<(String, i64)> = Vec::new();
-        for row in self.rows(sql, args![corp_id]).await? {
+        for row in self.rows(sql, args![corp]).await? {
             let text = row.text(0)?.unwrap_or_default();
             let word = text.split(':').next().unwrap_or_default().to_owned();
             match reasons.iter_mut().find(|(known, _)| *known == word) {
@@ -605,17 +582,18 @@ impl Conn {
         run_id: i64,
         kinds: &[Kind],
     ) -> Result<(i64, i64), StoreError> {
+        let corp = self.corp_number(corp_id).await?;
         let marks = placeholders(kinds.len());
         let sql = format!(
-            "SELECT count(*) FROM dingsync_object WHERE corp_id = ? AND lane IN (0, 1) AND kind IN ({marks}) \
+            "SELECT count(*) FROM dingsync_object WHERE corp = ? AND lane IN (0, 1) AND kind IN ({marks}) \
              AND ready_at IS NOT NULL AND run_id = ? AND wanted > done",
         );
-        let mut args: Vec<Value> = vec![corp_id.into()];
+        let mut args: Vec<Value> = vec![corp.into()];
         args.extend(kinds.iter().map(|kind| Value::from(kind.label())));
         args.push(run_id.into());
         let waiting = self.number(sql, &args).await?;
         let sql = format!(
-            "SELECT count(*) FROM dingsync_object WHERE corp_id = ? AND parked_reason IS NOT NULL \
+            "SELECT count(*) FROM dingsync_object WHERE corp = ? AND parked_reason IS NOT NULL \
              AND kind IN ({marks}) AND run_id = ?",
         );
         Ok((waiting, self.number(sql, &args).await?))
@@ -628,15 +606,16 @@ impl Conn {
         kind: Kind,
         object_ids: &[String],
     ) -> Result<Vec<(String, Standing, i64)>, StoreError> {
+        let corp = self.corp_number(corp_id).await?;
         let keys: Vec<Value> = object_ids.iter().map(Value::from).collect();
         let mut standings = Vec::new();
         for list in key_lists(&keys) {
             let sql = format!(
                 "SELECT object_id, standing, run_id FROM dingsync_object \
-                 WHERE corp_id = ? AND kind = ? AND object_id IN ({})",
+                 WHERE corp = ? AND kind = ? AND object_id IN ({})",
                 placeholders(list.len()),
             );
-            let args: Vec<Value> = [corp_id.into(), kind.label().into()].into_iter().chain(list).collect();
+            let args: Vec<Value> = [corp.into(), kind.label().into()].into_iter().chain(list).collect();
             for row in self.rows(sql, &args).await? {
                 let standing = Standing::of_number(row.integer(1)?);
                 let run_id = row.integer(2)?.unwrap_or_default();
@@ -654,8 +633,9 @@ impl Conn {
         object_id: &str,
     ) -> Result<Option<ObjectState>, StoreError> {
         let sql = "SELECT wanted, done, lease, standing, parked_reason, read_at FROM dingsync_object \
-                   WHERE corp_id = ? AND kind = ? AND object_id = ?";
-        let Some(row) = self.row(sql, args![corp_id, kind.label(), object_id]).await? else {
+                   WHERE corp = ? AND kind = ? AND object_id = ?";
+        let corp = self.corp_number(corp_id).await?;
+        let Some(row) = self.row(sql, args![corp, kind.label(), object_id]).await? else {
             return Ok(None);
         };
         Ok(Some(ObjectState {
@@ -707,30 +687,31 @@ pub struct ObjectState {
 }
 
 fn claim_of(row: &Row) -> Result<Claim, StoreError> {
-    let label = row.text(0)?.unwrap_or_default();
+    let label = row.text(1)?.unwrap_or_default();
     let kind = Kind::of_label(&label).ok_or_else(|| {
         StoreError::Schema(format!("the queue holds an object of an unknown kind, {label}"))
     })?;
-    let wanted = row.integer(4)?.unwrap_or_default();
-    let done = row.integer(5)?.unwrap_or_default();
+    let wanted = row.integer(5)?.unwrap_or_default();
+    let done = row.integer(6)?.unwrap_or_default();
     Ok(Claim {
+        id: row.integer(0)?.unwrap_or_default(),
         kind,
-        object_id: row.text(1)?.unwrap_or_default(),
-        lease: row.integer(2)?.unwrap_or_default(),
-        lane: lane_of(row.integer(3)?),
+        object_id: row.text(2)?.unwrap_or_default(),
+        lease: row.integer(3)?.unwrap_or_default(),
+        lane: lane_of(row.integer(4)?),
         hinted: wanted > done,
-        expects: Expectations(row.integer(6)?.unwrap_or_default()),
-        unproven: row.integer(7)?.unwrap_or_default(),
-        confirm: Confirm::of_number(row.integer(8)?),
+        expects: Expectations(row.integer(7)?.unwrap_or_default()),
+        unproven: row.integer(8)?.unwrap_or_default(),
+        confirm: Confirm::of_number(row.integer(9)?),
         provenance: Provenance {
-            cause: Cause::of_rank(row.integer(9)?.unwrap_or_default()),
-            event_id: row.text(10)?,
-            operator_userid: row.text(11)?,
+            cause: Cause::of_rank(row.integer(10)?.unwrap_or_default()),
+            event_id: row.text(11)?,
+            operator_userid: row.text(12)?,
         },
-        run_id: row.integer(12)?.unwrap_or_default(),
-        standing: Standing::of_number(row.integer(13)?),
-        attempts: row.integer(14)?.unwrap_or_default(),
-        progress: row.text(15)?,
-        pending_since: row.millisecond(16)?,
+        run_id: row.integer(13)?.unwrap_or_default(),
+        standing: Standing::of_number(row.integer(14)?),
+        attempts: row.integer(15)?.unwrap_or_default(),
+        progress: row.text(16)?,
+        pending_since: row.millisecond(17)?,
     })
 }

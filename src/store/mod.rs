@@ -4,6 +4,7 @@
 //! its part of the change log numbered at its end. Operations that wait together share a commit, and each caller gets
 //! its answer after that commit.
 
+mod bulk;
 mod change;
 mod corp;
 mod deletion;
@@ -39,10 +40,11 @@ pub use self::mirror::{
 pub use self::run::{Disagreement, Run, RunItem, RunKind, RunState};
 pub use self::sql::{Conn, rfc3339};
 pub use self::sqlite::{ExclusiveUse, Reader};
-use self::sqlite::{Job, Readers, Settle, Writer};
+use self::sqlite::{Job, Readers, Writer};
 
-/// A piece of work that changes the database, inside of one transaction.
-pub trait Operation: Send + 'static {
+/// A piece of work that changes the database, inside of one transaction. It may be run again after a transaction that
+/// was taken back, so it changes nothing else.
+pub trait Operation: Send + Sync + 'static {
     /// What it brings.
     type Output: Send + 'static;
 
@@ -50,7 +52,7 @@ pub trait Operation: Send + 'static {
     const URGENT: bool = false;
 
     /// Does it. An error takes back all that it did.
-    fn run(self, conn: &mut Conn) -> impl Future<Output = Result<Self::Output, StoreError>> + Send;
+    fn run(&self, conn: &mut Conn) -> impl Future<Output = Result<Self::Output, StoreError>> + Send;
 }
 
 /// What an operation brought, and what it logged.
@@ -107,7 +109,7 @@ impl Store {
     /// Runs an operation and waits for its commit.
     pub async fn write<O: Operation>(&self, operation: O) -> Result<Written<O::Output>, StoreError> {
         let (reply, outcome) = oneshot::channel();
-        self.writer.submit(O::URGENT, Box::new(Waiting { operation, reply }));
+        self.writer.submit(O::URGENT, Box::new(Waiting { operation, outcome: None, reply }));
         // The writer drops an operation only when it dies itself.
         outcome.await.unwrap_or(Err(StoreError::Closed("its writer has ended")))
     }
@@ -116,33 +118,32 @@ impl Store {
 /// An operation with somebody who waits for it.
 struct Waiting<O: Operation> {
     operation: O,
+    outcome: Option<Written<O::Output>>,
     reply: oneshot::Sender<Result<Written<O::Output>, StoreError>>,
 }
 
 impl<O: Operation> Job for Waiting<O> {
-    fn run<'c>(self: Box<Self>, conn: &'c mut Conn) -> BoxFuture<'c, (bool, Settle)>
-    where
-        Self: 'c,
-    {
+    fn run<'c>(&'c mut self, conn: &'c mut Conn) -> BoxFuture<'c, Result<(), StoreError>> {
         Box::pin(async move {
-            let Self { operation, reply } = *self;
-            let result = match operation.run(conn).await {
+            let result = match self.operation.run(conn).await {
                 Ok(output) => conn.flush_changes().await.map(|logged| Written { output, logged }),
-                Err(error) => {
-                    conn.changes.clear();
-                    Err(error)
-                }
+                Err(error) => Err(error),
             };
-            let stands = result.is_ok();
-            let settle: Settle = Box::new(move |fate| {
-                // Whoever asked may have gone away; the commit stands all the same.
-                drop(reply.send(fate.and(result)));
-            });
-            (stands, settle)
+            conn.changes.clear();
+            match result {
+                Ok(written) => {
+                    self.outcome = Some(written);
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            }
         })
     }
 
-    fn refuse(self: Box<Self>, error: StoreError) {
-        drop(self.reply.send(Err(error)));
+    fn settle(self: Box<Self>, fate: Result<(), StoreError>) {
+        let Self { reply, outcome, .. } = *self;
+        let result = fate.and_then(|()| outcome.ok_or(StoreError::Closed("an operation was not run")));
+        // Whoever asked may have gone away; the commit stands all the same.
+        drop(reply.send(result));
     }
 }

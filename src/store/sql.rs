@@ -1,5 +1,7 @@
 //! Statements, values and rows: the narrow waist between the store's logic and the database's driver.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use rusqlite::types::{ToSqlOutput, Value as Stored, ValueRef};
@@ -89,12 +91,14 @@ pub struct Conn {
     inner: Connection,
     /// Changes of the running operation; they get their numbers at its end.
     pub(super) changes: Vec<PendingChange>,
+    /// The numbers of organisations; they never change.
+    pub(super) corp_numbers: HashMap<String, i64>,
 }
 
 #[expect(clippy::unused_async, reason = "see the type: an operation awaits its statements on every engine")]
 impl Conn {
     pub(super) fn new(inner: Connection) -> Self {
-        Self { inner, changes: Vec::new() }
+        Self { inner, changes: Vec::new(), corp_numbers: HashMap::new() }
     }
 
     /// Runs a statement that is not worth keeping prepared, such as `BEGIN` or a whole script.
@@ -195,7 +199,7 @@ fn unexpected(what: &str, column: usize) -> StoreError {
 
 /// How many keys one statement names at most. Shorter lists repeat their last key up to the next size, so that a few
 /// statement texts serve every list.
-const LIST_SIZES: [usize; 3] = [1, 16, 128];
+const LIST_SIZES: [usize; 6] = [1, 4, 16, 32, 64, 128];
 
 /// Splits `keys` into lists for which [`placeholders`] has a size.
 pub(super) fn key_lists(keys: &[Value]) -> impl Iterator<Item = Vec<Value>> {
@@ -215,7 +219,7 @@ pub(super) fn placeholders(count: usize) -> String {
 }
 
 /// How many rows one statement inserts at most; longer lists are split into these sizes.
-const ROW_SIZES: [usize; 3] = [32, 8, 1];
+const ROW_SIZES: [usize; 6] = [32, 16, 8, 4, 2, 1];
 
 /// Splits `rows` so that few statement texts serve every number of rows.
 pub(super) fn row_batches<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {

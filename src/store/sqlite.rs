@@ -8,13 +8,14 @@ use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, FutureExt as _};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 use super::error::{Outage, StoreError};
 use super::sql::Conn;
@@ -22,10 +23,11 @@ use super::sql::Conn;
 const READERS: usize = 4;
 /// How long a statement waits for another process's write.
 const BUSY_PATIENCE: Duration = Duration::from_secs(5);
-/// Operations that share one commit at most, and for how long a commit is put off for them: an acknowledgement waits
-/// for its group.
-const GROUP: usize = 128;
-const GROUP_TIME: Duration = Duration::from_millis(10);
+/// For how long a commit is put off for operations that nobody waits for on the wire: the more share one, the fewer
+/// pages are written twice. One that somebody waits for closes its group.
+const GROUP_TIME: Duration = Duration::from_millis(100);
+/// How often the journal is copied into the file while there are commits.
+const CHECKPOINT_PAUSE: Duration = Duration::from_millis(200);
 /// Prepared statements that a connection keeps: all that there are, in every number of rows.
 const STATEMENTS: usize = 512;
 
@@ -48,8 +50,8 @@ pub(super) fn open_writer(path: &Path) -> Result<Conn, StoreError> {
     configure(&connection)?;
     // An acknowledged event must survive a power cut; group commit pays for it.
     connection.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -8000; \
-         PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864;",
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16000; \
+         PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 8000; PRAGMA journal_size_limit = 67108864;",
     )?;
     Ok(Conn::new(connection))
 }
@@ -128,17 +130,11 @@ impl DerefMut for Reader {
 
 /// An operation that waits for its turn.
 pub(super) trait Job: Send {
-    /// Runs inside of the group's transaction: whether its own part stands, and what to tell its caller once the fate
-    /// of the commit is known.
-    fn run<'c>(self: Box<Self>, conn: &'c mut Conn) -> BoxFuture<'c, (bool, Settle)>
-    where
-        Self: 'c;
-    /// It could not even begin.
-    fn refuse(self: Box<Self>, error: StoreError);
+    /// Runs inside of a transaction; again, if that transaction was taken back.
+    fn run<'c>(&'c mut self, conn: &'c mut Conn) -> BoxFuture<'c, Result<(), StoreError>>;
+    /// Tells its caller how its transaction ended.
+    fn settle(self: Box<Self>, fate: Result<(), StoreError>);
 }
-
-/// Called with the fate of the group's commit.
-pub(super) type Settle = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 #[derive(Default)]
 struct Waiting {
@@ -151,6 +147,8 @@ struct Waiting {
 struct Queue {
     waiting: Mutex<Waiting>,
     arrived: Condvar,
+    commits: AtomicU64,
+    closed: Condvar,
 }
 
 impl Queue {
@@ -158,9 +156,23 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn try_next(&self) -> Option<Box<dyn Job>> {
-        let mut waiting = self.lock();
-        waiting.urgent.pop_front().or_else(|| waiting.normal.pop_front())
+    fn next_urgent(&self) -> Option<Box<dyn Job>> {
+        self.lock().urgent.pop_front()
+    }
+
+    fn next_normal(&self) -> Option<Box<dyn Job>> {
+        self.lock().normal.pop_front()
+    }
+
+    fn next(&self) -> Option<Box<dyn Job>> {
+        self.next_urgent().or_else(|| self.next_normal())
+    }
+
+    /// Sleeps; false once the queue is closed.
+    fn sleep(&self, time: Duration) -> bool {
+        let waiting = self.lock();
+        let slept = self.closed.wait_timeout_while(waiting, time, |waiting| !waiting.closed);
+        !slept.unwrap_or_else(PoisonError::into_inner).0.closed
     }
 
     /// Waits until there is something to do; false once the queue is closed and empty.
@@ -193,6 +205,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.queue.lock().closed = true;
         self.queue.arrived.notify_all();
+        self.queue.closed.notify_all();
     }
 }
 
@@ -202,9 +215,13 @@ impl Writer {
         let queue = Arc::new(Queue::default());
         let writing = Arc::clone(&queue);
         let task = async move {
-            let ended = tokio::task::spawn_blocking(move || write_in_groups(&path, &writing)).await;
-            if let Err(error) = ended {
-                error!(%error, "a defect ended the database's writer");
+            let (copied, copying) = (path.clone(), Arc::clone(&writing));
+            let writer = tokio::task::spawn_blocking(move || write_in_groups(&path, &writing));
+            let checkpointer = tokio::task::spawn_blocking(move || checkpoint(&copied, &copying));
+            for ended in [writer.await, checkpointer.await] {
+                if let Err(error) = ended {
+                    error!(%error, "a defect ended a thread of the database");
+                }
             }
         };
         (Self { queue }, task)
@@ -229,7 +246,7 @@ fn write_in_groups(path: &Path, queue: &Queue) {
         let conn = match connection.take().map_or_else(|| open_writer(path), Ok) {
             Ok(conn) => connection.insert(conn),
             Err(error) => {
-                std::iter::from_fn(|| queue.try_next()).for_each(|job| job.refuse(error.clone()));
+                std::iter::from_fn(|| queue.next()).for_each(|job| job.settle(Err(error.clone())));
                 continue;
             }
         };
@@ -239,48 +256,85 @@ fn write_in_groups(path: &Path, queue: &Queue) {
     }
 }
 
+/// Copies committed pages from the journal into the file, so that the writer, whose commits somebody waits for, finds
+/// little left to copy when the journal is full.
+fn checkpoint(path: &Path, queue: &Queue) {
+    let mut connection: Option<Conn> = None;
+    let mut seen = 0;
+    while queue.sleep(CHECKPOINT_PAUSE) {
+        let commits = queue.commits.load(Ordering::Relaxed);
+        if commits == seen {
+            continue;
+        }
+        seen = commits;
+        let copied = match connection.take().map_or_else(|| open_writer(path), Ok) {
+            Ok(conn) => connection.insert(conn).batch("PRAGMA wal_checkpoint(PASSIVE)"),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = copied {
+            // The writer meets the same trouble, and reports it to whoever waits.
+            debug!(%error, "the journal could not be copied");
+            connection = None;
+        }
+    }
+}
+
 /// Runs what waits in one transaction and tells every caller how it went. False if the connection must be given up.
 fn commit_group(conn: &mut Conn, queue: &Queue) -> bool {
     let begun = Instant::now();
     if let Err(error) = conn.batch("BEGIN IMMEDIATE") {
-        queue.try_next().into_iter().for_each(|job| job.refuse(error.clone()));
+        queue.next().into_iter().for_each(|job| job.settle(Err(error.clone())));
         return error.outage() == Some(Outage::Busy);
     }
-    let mut settles: Vec<Settle> = Vec::new();
+    let mut group = Vec::new();
     let mut fate = Ok(());
-    while fate.is_ok() && settles.len() < GROUP && begun.elapsed() < GROUP_TIME {
-        let Some(job) = queue.try_next() else { break };
-        fate = run_in_savepoint(conn, job, &mut settles);
+    let mut somebody_waits = false;
+    while fate.is_ok() {
+        let next = match queue.next_urgent() {
+            Some(job) => {
+                somebody_waits = true;
+                Some(job)
+            }
+            None if somebody_waits || begun.elapsed() > GROUP_TIME => None,
+            None => queue.next_normal(),
+        };
+        let Some(mut job) = next else { break };
+        fate = run_now(conn, job.as_mut());
+        group.push(job);
     }
     if fate.is_ok() {
         fate = conn.batch("COMMIT");
+        queue.commits.fetch_add(1, Ordering::Relaxed);
     }
-    let mut fit = true;
-    if let Err(error) = &fate {
-        warn!(%error, operations = settles.len(), "a commit failed");
-        // SQLite may have rolled back by itself (a full disk does that); then this fails, and a fresh connection is the
-        // sure way to a clean state.
-        fit = conn.batch("ROLLBACK").is_ok();
+    let Err(error) = fate else {
+        group.into_iter().for_each(|job| job.settle(Ok(())));
+        return true;
+    };
+    // SQLite may have rolled back by itself (a full disk does that); then this fails, and a fresh connection is the sure
+    // way to a clean state.
+    let fit = conn.batch("ROLLBACK").is_ok();
+    if !fit || error.outage().is_some() {
+        warn!(%error, operations = group.len(), "a commit failed");
+        group.into_iter().for_each(|job| job.settle(Err(error.clone())));
+        return fit;
     }
-    for settle in settles {
-        settle(fate.clone());
-    }
+    // One of them cannot be done: that must not refuse the others.
+    group.into_iter().all(|job| commit_alone(conn, job))
+}
+
+/// Runs one operation in a transaction of its own. False if the connection must be given up.
+fn commit_alone(conn: &mut Conn, mut job: Box<dyn Job>) -> bool {
+    let fate = conn
+        .batch("BEGIN IMMEDIATE")
+        .and_then(|()| run_now(conn, job.as_mut()))
+        .and_then(|()| conn.batch("COMMIT"));
+    let fit = fate.is_ok() || conn.batch("ROLLBACK").is_ok();
+    job.settle(fate);
     fit
 }
 
-/// An operation that fails takes back only what it did itself.
-fn run_in_savepoint(conn: &mut Conn, job: Box<dyn Job>, settles: &mut Vec<Settle>) -> Result<(), StoreError> {
-    if let Err(error) = conn.batch("SAVEPOINT operation") {
-        job.refuse(error.clone());
-        return Err(error);
-    }
-    let ended = job.run(conn).now_or_never();
-    let (stands, settle) = ended.expect("an operation waits for nothing but its statements");
-    settles.push(settle);
-    if !stands {
-        conn.batch("ROLLBACK TO operation")?;
-    }
-    conn.batch("RELEASE operation")
+fn run_now(conn: &mut Conn, job: &mut dyn Job) -> Result<(), StoreError> {
+    job.run(conn).now_or_never().expect("an operation waits for nothing but its statements")
 }
 
 /// A failure of the file system, as SQLite would report it.

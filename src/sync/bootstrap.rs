@@ -151,7 +151,8 @@ struct Seed {
 impl Operation for Seed {
     type Output = ();
 
-    async fn run(self, conn: &mut Conn) -> Result<(), StoreError> {
+    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
+        conn.begin_filling().await?;
         conn.begin_bootstrap(&self.corp_id, self.run_id, self.now).await?;
         conn.hint(&self.corp_id, &self.hints, self.now).await
     }
@@ -175,7 +176,7 @@ struct Seen {
 impl Operation for Progress {
     type Output = Seen;
 
-    async fn run(self, conn: &mut Conn) -> Result<Seen, StoreError> {
+    async fn run(&self, conn: &mut Conn) -> Result<Seen, StoreError> {
         let (waiting, parked) = conn.run_remains(&self.corp_id, self.run_id, &PAGES).await?;
         let state = match (waiting, parked) {
             (0, 0) => BootstrapState::Complete,
@@ -190,6 +191,7 @@ impl Operation for Progress {
                 format!("{parked} departments or roles cannot be read: DingTalk refuses to show them")
             });
             conn.set_bootstrap(&self.corp_id, state, error.as_deref(), self.now).await?;
+            conn.end_filling().await?;
         }
         Ok(Seen { state, people, departments, waiting, parked })
     }
@@ -203,7 +205,7 @@ struct NoteMeteredCall {
 impl Operation for NoteMeteredCall {
     type Output = ();
 
-    async fn run(self, conn: &mut Conn) -> Result<(), StoreError> {
+    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
         conn.note_metered_call(&self.corp_id, &metering_month(self.now)).await
     }
 }

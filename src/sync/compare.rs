@@ -419,7 +419,7 @@ struct AddItems {
 impl Operation for AddItems {
     type Output = ();
 
-    async fn run(self, conn: &mut Conn) -> Result<(), StoreError> {
+    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
         conn.add_run_items(self.run_id, &self.items).await
     }
 }
@@ -433,7 +433,7 @@ struct NoteProgress {
 impl Operation for NoteProgress {
     type Output = ();
 
-    async fn run(self, conn: &mut Conn) -> Result<(), StoreError> {
+    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
         conn.note_run_progress(self.run_id, &self.phase, self.compared, None).await
     }
 }

@@ -60,7 +60,7 @@ struct FinishDepartment {
 impl Operation for FinishDepartment {
     type Output = Finish;
 
-    async fn run(self, conn: &mut Conn) -> Result<Finish, StoreError> {
+    async fn run(&self, conn: &mut Conn) -> Result<Finish, StoreError> {
         let dept_id = self.claim.object_id.parse().unwrap_or_default();
         let before = conn.department(&self.stamp.corp_id, dept_id).await?;
         let (standing, changed) = match &self.look {
@@ -71,7 +71,7 @@ impl Operation for FinishDepartment {
             }
         };
         let finish = conclude(&self.claim, Reading { standing, changed, kept: false });
-        conn.finish(&self.stamp.corp_id, &self.claim, &finish, self.stamp.now).await?;
+        conn.finish(&self.claim, &finish, self.stamp.now).await?;
         Ok(finish)
     }
 }

@@ -20,9 +20,9 @@ use crate::lifecycle::Pulse;
 use crate::store::{Claim, Kind, StoreError};
 
 /// Objects that one organisation works on at once.
-const SLOTS: usize = 24;
+const SLOTS: usize = 80;
 /// Of these, at most so many for background work: live work never waits for all of it.
-const BACKGROUND_SLOTS: usize = 16;
+const BACKGROUND_SLOTS: usize = 64;
 /// Another process may have marked something: look at least this often.
 const IDLE: Duration = Duration::from_millis(500);
 const STORE_PAUSE: Duration = Duration::from_millis(500);

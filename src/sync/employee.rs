@@ -135,7 +135,7 @@ struct Done {
 impl Operation for FinishEmployee {
     type Output = Done;
 
-    async fn run(self, conn: &mut Conn) -> Result<Done, StoreError> {
+    async fn run(&self, conn: &mut Conn) -> Result<Done, StoreError> {
         let userid = self.claim.object_id.as_str();
         let before = conn.employee(&self.stamp.corp_id, userid).await?;
         let mut replaced = false;
@@ -157,7 +157,7 @@ impl Operation for FinishEmployee {
             }
         };
         let finish = conclude(&self.claim, reading);
-        conn.finish(&self.stamp.corp_id, &self.claim, &finish, self.stamp.now).await?;
+        conn.finish(&self.claim, &finish, self.stamp.now).await?;
         Ok(Done { finish, replaced })
     }
 }

@@ -92,24 +92,6 @@ impl Engine {
         self.contexts().find(|context| context.name == name)
     }
 
-    /// Makes the organisations known to the database.
-    pub async fn register(&self) -> Result<(), StoreError> {
-        for (context, corp) in &self.corps {
-            let register =
-                Register { corp_id: corp.corp_id.clone(), name: corp.name.clone(), now: context.now() };
-            context.store.write(register).await?;
-        }
-        Ok(())
-    }
-
-    /// Voids the leases of processes that died. Only for whoever has the database alone.
-    pub async fn void_leases(&self) -> Result<(), StoreError> {
-        if let Some((context, _)) = self.corps.first() {
-            context.store.write(VoidLeases { now: context.now() }).await?;
-        }
-        Ok(())
-    }
-
     /// Asks for what a daemon does first: a pull, or a comparison that makes up for its absence.
     pub async fn request_first_runs(&self) -> Result<(), StoreError> {
         for context in self.contexts() {
@@ -153,28 +135,26 @@ impl Engine {
     }
 }
 
-struct Register {
-    corp_id: String,
-    name: String,
+/// Makes the configured organisations known to the database, and tidies up behind processes that died: voids their
+/// leases, completes what they put off. Only for whoever has the database alone.
+pub async fn prepare(store: &Store, config: &Config, now: Timestamp) -> Result<(), StoreError> {
+    let corps = config.enabled_corps().map(|corp| (corp.corp_id.clone(), corp.name.clone())).collect();
+    store.write(Prepare { corps, now }).await.map(drop)
+}
+
+struct Prepare {
+    corps: Vec<(String, String)>,
     now: Timestamp,
 }
 
-impl Operation for Register {
+impl Operation for Prepare {
     type Output = ();
 
-    async fn run(self, conn: &mut Conn) -> Result<(), StoreError> {
-        conn.register_corp(&self.corp_id, &self.name, self.now).await
-    }
-}
-
-struct VoidLeases {
-    now: Timestamp,
-}
-
-impl Operation for VoidLeases {
-    type Output = ();
-
-    async fn run(self, conn: &mut Conn) -> Result<(), StoreError> {
-        conn.void_leases(self.now).await.map(drop)
+    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
+        for (corp_id, name) in &self.corps {
+            conn.register_corp(corp_id, name, self.now).await?;
+        }
+        conn.void_leases(self.now).await?;
+        conn.end_filling().await
     }
 }

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 pub use self::bootstrap::metering_month;
 pub use self::context::Context;
-pub use self::engine::{Engine, EngineError};
+pub use self::engine::{Engine, EngineError, prepare};
 pub use self::hints::classify;
 pub use self::permission::FieldPermission;
 

@@ -80,6 +80,7 @@ mod tests {
 
     fn claim(expects: Expectations, unproven: i64) -> Claim {
         Claim {
+            id: 1,
             kind: Kind::Employee,
             object_id: "u1".to_owned(),
             lease: 1,

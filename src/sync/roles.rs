@@ -183,14 +183,14 @@ struct FinishCatalogue {
 impl Operation for FinishCatalogue {
     type Output = Finish;
 
-    async fn run(self, conn: &mut Conn) -> Result<Finish, StoreError> {
+    async fn run(&self, conn: &mut Conn) -> Result<Finish, StoreError> {
         let groups = self.write_groups(conn).await?;
         let roles = self.write_roles(conn).await?;
         let standing = if groups.held || roles.held { Standing::Held } else { Standing::Present };
         let changed = groups.changed || roles.changed;
         let reading = Reading { standing: Standing::Present, changed, kept: false };
         let finish = Finish { standing, ..conclude(&self.claim, reading) };
-        conn.finish(&self.stamp.corp_id, &self.claim, &finish, self.stamp.now).await?;
+        conn.finish(&self.claim, &finish, self.stamp.now).await?;
         Ok(finish)
     }
 }
@@ -304,7 +304,7 @@ struct MemberPage {
 impl Operation for MemberPage {
     type Output = Finish;
 
-    async fn run(self, conn: &mut Conn) -> Result<Finish, StoreError> {
+    async fn run(&self, conn: &mut Conn) -> Result<Finish, StoreError> {
         let Stamp { corp_id, now, .. } = &self.stamp;
         let (strangers, changed) =
             conn.write_role_scopes(self.role_id, &self.page, self.reading, &self.stamp).await?;
@@ -320,9 +320,9 @@ impl Operation for MemberPage {
         match self.next {
             Some(next) => {
                 let progress = format!("{next}:{}", self.reading);
-                conn.keep_progress(corp_id, &self.claim, &progress).await?;
+                conn.keep_progress(&self.claim, &progress).await?;
             }
-            None => conn.finish(corp_id, &self.claim, &finish, *now).await?,
+            None => conn.finish(&self.claim, &finish, *now).await?,
         }
         Ok(finish)
     }

@@ -124,7 +124,7 @@ struct RequestRun {
 impl Operation for RequestRun {
     type Output = i64;
 
-    async fn run(self, conn: &mut Conn) -> Result<i64, StoreError> {
+    async fn run(&self, conn: &mut Conn) -> Result<i64, StoreError> {
         conn.request_run(&self.corp_id, self.kind, self.quick, self.now).await
     }
 }
@@ -137,7 +137,7 @@ struct BeginRun {
 impl Operation for BeginRun {
     type Output = ();
 
-    async fn run(self, conn: &mut Conn) -> Result<(), StoreError> {
+    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
         conn.begin_run(self.run_id, self.now).await
     }
 }
@@ -153,7 +153,7 @@ struct EndRun {
 impl Operation for EndRun {
     type Output = ();
 
-    async fn run(self, conn: &mut Conn) -> Result<(), StoreError> {
+    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
         let is_reconciled = self.run.kind == RunKind::Reconcile && self.state == RunState::Complete;
         if is_reconciled {
             conn.set_reconciled(&self.run.corp_id, self.now).await?;

@@ -145,19 +145,19 @@ struct Step {
 impl Operation for Step {
     type Output = Finish;
 
-    async fn run(self, conn: &mut Conn) -> Result<Finish, StoreError> {
+    async fn run(&self, conn: &mut Conn) -> Result<Finish, StoreError> {
         if let Some(children) = &self.children {
             self.compare_children(conn, children).await?;
         }
         self.store_page(conn).await?;
         if let Some(progress) = &self.progress {
-            conn.keep_progress(&self.stamp.corp_id, &self.claim, progress).await?;
+            conn.keep_progress(&self.claim, progress).await?;
         }
         let reading = Reading { standing: Standing::Present, changed: false, kept: false };
         let finish = conclude(&self.claim, reading);
         if let Some(end) = &self.end {
             self.mark_missing(conn, end).await?;
-            conn.finish(&self.stamp.corp_id, &self.claim, &finish, self.stamp.now).await?;
+            conn.finish(&self.claim, &finish, self.stamp.now).await?;
         }
         Ok(finish)
     }

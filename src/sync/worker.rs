@@ -77,9 +77,7 @@ impl Context {
         if error.class.is_trouble() {
             let pause = error.retry_after.unwrap_or(USUAL_RELEASE).clamp(USUAL_RELEASE, LONGEST_RELEASE);
             let ready_at = self.now() + self.random.jittered(pause);
-            return self
-                .write(Release { corp_id: self.corp_id.clone(), claim: claim.clone(), ready_at })
-                .await;
+            return self.write(Release { claim: claim.clone(), ready_at }).await;
         }
         let exponent = u32::try_from(claim.attempts).unwrap_or_default().min(8);
         let again = claim.attempts + 1 < ATTEMPTS;
@@ -94,15 +92,13 @@ impl Context {
         }
         let text = error.refusal.as_ref().map(|refusal| refusal.text.as_str()).unwrap_or_default();
         let reason = format!("{}: {error} {text}", error.class.label());
-        let fail =
-            Fail { corp_id: self.corp_id.clone(), claim: claim.clone(), ready_at, reason, now: self.now() };
+        let fail = Fail { claim: claim.clone(), ready_at, reason, now: self.now() };
         self.write(fail).await
     }
 
     /// Gives an object back that nobody began to read.
     pub(super) async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
-        let (corp_id, claim, ready_at) = (self.corp_id.clone(), claim.clone(), self.now());
-        self.write(Release { corp_id, claim, ready_at }).await
+        self.write(Release { claim: claim.clone(), ready_at: self.now() }).await
     }
 
     /// Leases objects.
@@ -116,7 +112,7 @@ impl Context {
     /// Keeps leases from running out.
     pub(super) async fn renew(&self, claims: Vec<Claim>) -> Result<(), StoreError> {
         let until = self.now() + super::LEASE;
-        self.write(Renew { corp_id: self.corp_id.clone(), claims, until }).await
+        self.write(Renew { claims, until }).await
     }
 }
 
@@ -129,13 +125,12 @@ struct Mark {
 impl Operation for Mark {
     type Output = ();
 
-    async fn run(self, conn: &mut Conn) -> Result<(), StoreError> {
+    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
         conn.hint(&self.corp_id, &self.hints, self.now).await
     }
 }
 
 struct Release {
-    corp_id: String,
     claim: Claim,
     ready_at: Timestamp,
 }
@@ -143,13 +138,12 @@ struct Release {
 impl Operation for Release {
     type Output = ();
 
-    async fn run(self, conn: &mut Conn) -> Result<(), StoreError> {
-        conn.release(&self.corp_id, &self.claim, self.ready_at).await
+    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
+        conn.release(&self.claim, self.ready_at).await
     }
 }
 
 struct Fail {
-    corp_id: String,
     claim: Claim,
     ready_at: Option<Timestamp>,
     reason: String,
@@ -159,8 +153,8 @@ struct Fail {
 impl Operation for Fail {
     type Output = ();
 
-    async fn run(self, conn: &mut Conn) -> Result<(), StoreError> {
-        conn.fail(&self.corp_id, &self.claim, self.ready_at, &self.reason, self.now).await
+    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
+        conn.fail(&self.claim, self.ready_at, &self.reason, self.now).await
     }
 }
 
@@ -173,13 +167,12 @@ struct TakeClaims {
 impl Operation for TakeClaims {
     type Output = Vec<Claim>;
 
-    async fn run(self, conn: &mut Conn) -> Result<Vec<Claim>, StoreError> {
+    async fn run(&self, conn: &mut Conn) -> Result<Vec<Claim>, StoreError> {
         conn.claim(&self.corp_id, &self.wish, self.now).await
     }
 }
 
 struct Renew {
-    corp_id: String,
     claims: Vec<Claim>,
     until: Timestamp,
 }
@@ -187,10 +180,10 @@ struct Renew {
 impl Operation for Renew {
     type Output = ();
 
-    async fn run(self, conn: &mut Conn) -> Result<(), StoreError> {
+    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
         for claim in &self.claims {
             // A lease that is lost shows when its holder wants to finish.
-            conn.renew(&self.corp_id, claim, self.until).await?;
+            conn.renew(claim, self.until).await?;
         }
         Ok(())
     }

@@ -128,7 +128,7 @@ struct Probe;
 impl Operation for Probe {
     type Output = ();
 
-    async fn run(self, conn: &mut Conn) -> Result<(), StoreError> {
+    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
         conn.probe_write().await
     }
 }

@@ -6,7 +6,7 @@ use super::super::change::Action;
 use super::super::error::StoreError;
 use super::super::sql::{Conn, Value, key_lists, placeholders, row_batches};
 use super::employee::{departments_json, membership_args};
-use super::{Employee, Membership, MirrorRow, Stamp, insert_statement, whole_row};
+use super::{Employee, Membership, MirrorRow, Person, Stamp, insert_statement, whole_row};
 
 /// A person as a page of one department shows him.
 #[derive(Debug, Clone)]
@@ -124,36 +124,24 @@ impl Conn {
         corp_id: &str,
         page: &[ListedPerson],
     ) -> Result<HashMap<String, Known>, StoreError> {
-        let keys: Vec<Value> = page.iter().map(|listed| listed.userid.as_str().into()).collect();
-        let mut known: HashMap<String, Known> = HashMap::new();
+        let mut known = self.ledger_knows(corp_id, page).await?;
+        // Whoever has a row is in the ledger as well.
+        let keys: Vec<Value> = known.keys().map(Value::from).collect();
         for list in key_lists(&keys) {
             let marks = placeholders(list.len());
             let args: Vec<Value> = [corp_id.into()].into_iter().chain(list).collect();
-            let sql = format!(
-                "SELECT object_id, read_at, standing FROM dingsync_object \
-                 WHERE corp_id = ? AND kind = 'employee' AND object_id IN ({marks})",
-            );
-            for row in self.rows(sql, &args).await? {
-                let entry = known.entry(row.text(0)?.unwrap_or_default()).or_default();
-                entry.was_read = row.integer(1)?.is_some();
-                entry.is_gone = matches!(row.integer(2)?, Some(2 | 4));
-            }
             let columns = Employee::COLUMNS.join(", ");
             let sql = format!(
                 "SELECT userid, deleted_at, {columns} FROM ding_employee \
                  WHERE corp_id = ? AND userid IN ({marks})",
             );
-            let rows = self.rows(sql, &args).await?;
-            for row in &rows {
+            for row in self.rows(sql, &args).await? {
                 let entry = known.entry(row.text(0)?.unwrap_or_default()).or_default();
-                entry.row = Some((Employee::read(row, 2)?, row.text(1)?.is_some()));
-            }
-            if rows.is_empty() {
-                continue;
+                entry.row = Some((Employee::read(&row, 2)?, row.text(1)?.is_some()));
             }
             let sql = format!(
                 "SELECT userid, dept_id, is_leader, member_order FROM ding_employee_department \
-                 WHERE corp_id = ? AND userid IN ({marks})",
+                 WHERE corp_id = ? AND userid IN ({marks}) ORDER BY userid, dept_id",
             );
             for row in self.rows(sql, &args).await? {
                 let membership = Membership {
@@ -167,6 +155,30 @@ impl Conn {
         Ok(known)
     }
 
+    async fn ledger_knows(
+        &mut self,
+        corp_id: &str,
+        page: &[ListedPerson],
+    ) -> Result<HashMap<String, Known>, StoreError> {
+        let corp = self.corp_number(corp_id).await?;
+        let keys: Vec<Value> = page.iter().map(|listed| listed.userid.as_str().into()).collect();
+        let mut known: HashMap<String, Known> = HashMap::new();
+        for list in key_lists(&keys) {
+            let sql = format!(
+                "SELECT object_id, read_at, standing FROM dingsync_object \
+                 WHERE corp = ? AND kind = 'employee' AND object_id IN ({})",
+                placeholders(list.len()),
+            );
+            let args: Vec<Value> = [corp.into()].into_iter().chain(list).collect();
+            for row in self.rows(sql, &args).await? {
+                let entry = known.entry(row.text(0)?.unwrap_or_default()).or_default();
+                entry.was_read = row.integer(1)?.is_some();
+                entry.is_gone = matches!(row.integer(2)?, Some(2 | 4));
+            }
+        }
+        Ok(known)
+    }
+
     /// Somebody whom the page of another department made visible: this page knows his place in this one.
     async fn complete_membership(
         &mut self,
@@ -175,7 +187,6 @@ impl Conn {
         known: &[Membership],
         stamp: &Stamp,
     ) -> Result<(), StoreError> {
-        let corp_id = &stamp.corp_id;
         let here = known.iter().find(|membership| membership.dept_id == dept_id);
         if here.is_some_and(|here| here.is_leader.is_some() || here.member_order.is_some()) {
             return Ok(());
@@ -183,13 +194,14 @@ impl Conn {
         if here == Some(&listed.here) {
             return Ok(());
         }
-        let Some(before) = self.employee(corp_id, &listed.userid).await? else { return Ok(()) };
-        let mut after = before.row.clone();
+        // Nobody has read him, so these lists are all that is stored of his memberships.
+        let before = Person { departments: known.to_vec(), ..Person::default() };
+        let mut after = before.clone();
         after.departments.retain(|membership| membership.dept_id != dept_id);
         after.departments.push(listed.here.clone());
         after.departments.sort();
-        self.put_membership(corp_id, &listed.userid, &listed.here).await?;
-        self.log_memberships(&listed.userid, &before.row, &after, stamp);
+        self.put_membership(&stamp.corp_id, &listed.userid, &listed.here).await?;
+        self.log_memberships(&listed.userid, &before, &after, stamp);
         Ok(())
     }
 
