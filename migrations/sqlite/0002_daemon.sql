@@ -58,9 +58,11 @@ CREATE TABLE dingsync_object (
     attempts        INTEGER NOT NULL DEFAULT 0,
     -- What the hints since the last answer expect: 1 present, 2 changed, 4 gone.
     expects         INTEGER NOT NULL DEFAULT 0,
-    -- Events that no read has shown the effect of.
-    unproven        INTEGER NOT NULL DEFAULT 0,
-    -- The confirming read that comes next: 0 none, 1 and 2 after a contradiction, 3 after a read that showed nothing new.
+    -- Whether reads have shown what the events were about: 0 yes, 1 one event still to be shown, 2 only a read made long
+    -- enough after the last event is believed.
+    doubt           INTEGER NOT NULL DEFAULT 0,
+    event_at        INTEGER,
+    -- The confirming read that comes next: 0 none, 1 and 2 after a contradiction, 3 while there is doubt.
     confirm         INTEGER NOT NULL DEFAULT 0,
     -- Who asked, strongest first: 4 event, 3 push, 2 manual, 1 reconcile, 0 bootstrap.
     cause           INTEGER NOT NULL,
@@ -70,7 +72,6 @@ CREATE TABLE dingsync_object (
     -- What the last read said: 0 never read, 1 present, 2 gone, 3 hidden, 4 gone but held by the deletion guard.
     standing        INTEGER NOT NULL DEFAULT 0,
     read_at         INTEGER,
-    changed_at      INTEGER,
     parked_reason   TEXT,
     parked_at       INTEGER,
     -- Where a read of several pages goes on.
@@ -80,7 +81,7 @@ CREATE TABLE dingsync_object (
 CREATE INDEX dingsync_object_ready ON dingsync_object (corp, lane, kind, ready_at, pending_since)
     WHERE ready_at IS NOT NULL;
 CREATE INDEX dingsync_object_leased ON dingsync_object (corp, lane) WHERE lease IS NOT NULL;
-CREATE INDEX dingsync_object_confirming ON dingsync_object (corp) WHERE confirm > 0;
+CREATE INDEX dingsync_object_confirming ON dingsync_object (corp, kind, lane, ready_at) WHERE confirm > 0;
 CREATE INDEX dingsync_object_apart ON dingsync_object (corp, standing) WHERE standing > 2;
 CREATE INDEX dingsync_object_parked ON dingsync_object (corp) WHERE parked_reason IS NOT NULL;
 
@@ -145,7 +146,7 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('dingsync_object', 'sqlite_autoindex_dingsync_object_1', '110000 110000 20000 1'),
     ('dingsync_object', 'dingsync_object_ready', '50000 50000 25000 10000 30 30'),
     ('dingsync_object', 'dingsync_object_leased', '20 20 10'),
-    ('dingsync_object', 'dingsync_object_confirming', '100 100'),
+    ('dingsync_object', 'dingsync_object_confirming', '100 100 50 50 1'),
     ('dingsync_object', 'dingsync_object_apart', '100 100 50'),
     ('dingsync_object', 'dingsync_object_parked', '10 10'),
     ('dingsync_role_scope', 'dingsync_role_scope', '5000 5000 50 1'),

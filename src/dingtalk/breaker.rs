@@ -17,8 +17,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE_FOR_PEOPLE: Duration = Duration::from_mins(1);
 /// A method that the server does not know, a quota that lasts until the month ends.
 const PAUSE_OF_ABSENCE: Duration = Duration::from_hours(1);
-/// A probe that was neither answered nor refused by then has been given up by its caller.
-const PROBE_PATIENCE: Duration = Duration::from_mins(1);
+/// While a probe is under way, whoever was sent away asks again after this long.
+const PROBE_LOOK: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Clone, Copy)]
 enum State {
@@ -31,6 +31,26 @@ enum State {
 #[derive(Debug)]
 pub struct Breaker {
     state: Mutex<State>,
+}
+
+/// The permission to make a call. A probe that is given up without an outcome lets the next one try.
+#[derive(Debug)]
+#[must_use = "the permission ends when it is dropped"]
+pub struct Admission<'breaker> {
+    breaker: &'breaker Breaker,
+    probing_since: Option<Instant>,
+}
+
+impl Drop for Admission<'_> {
+    fn drop(&mut self) {
+        let Some(mine) = self.probing_since else { return };
+        let mut state = self.breaker.lock();
+        if let State::Probing { class, since, pause } = *state
+            && since == mine
+        {
+            *state = State::Open { class, until: Instant::now(), pause };
+        }
+    }
 }
 
 /// Why a call is not made now.
@@ -54,20 +74,19 @@ impl Breaker {
     }
 
     /// Asks to make a call. Of an open breaker whose pause is over, the first asker becomes the probe.
-    pub fn admit(&self) -> Result<(), Blocked> {
+    pub fn admit(&self) -> Result<Admission<'_>, Blocked> {
         let now = Instant::now();
         let mut state = self.lock();
-        match *state {
-            State::Closed { .. } => Ok(()),
-            State::Open { class, until, .. } if until > now => Err(Blocked { class, until }),
-            State::Probing { class, since, .. } if since + PROBE_PATIENCE > now => {
-                Err(Blocked { class, until: since + PROBE_PATIENCE })
-            }
-            State::Open { class, pause, .. } | State::Probing { class, pause, .. } => {
+        let probing_since = match *state {
+            State::Closed { .. } => None,
+            State::Open { class, until, .. } if until > now => return Err(Blocked { class, until }),
+            State::Probing { class, .. } => return Err(Blocked { class, until: now + PROBE_LOOK }),
+            State::Open { class, pause, .. } => {
                 *state = State::Probing { class, since: now, pause };
-                Ok(())
+                Some(now)
             }
-        }
+        };
+        Ok(Admission { breaker: self, probing_since })
     }
 
     /// How many calls would be admitted: `None` is no bound, 1 a probe, 0 none before the given instant.
@@ -76,10 +95,8 @@ impl Breaker {
         match *self.lock() {
             State::Closed { .. } => Ok(None),
             State::Open { class, until, .. } if until > now => Err(Blocked { class, until }),
-            State::Probing { class, since, .. } if since + PROBE_PATIENCE > now => {
-                Err(Blocked { class, until: since + PROBE_PATIENCE })
-            }
-            State::Open { .. } | State::Probing { .. } => Ok(Some(1)),
+            State::Probing { class, .. } => Err(Blocked { class, until: now + PROBE_LOOK }),
+            State::Open { .. } => Ok(Some(1)),
         }
     }
 
@@ -127,5 +144,60 @@ impl Breaker {
             State::Closed { .. } => None,
             State::Open { class, .. } | State::Probing { class, .. } => Some(class),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn opened() -> Breaker {
+        let breaker = Breaker::default();
+        (0..TOLERATED).for_each(|_| breaker.failed(Class::Retry));
+        assert!(breaker.admit().is_err());
+        tokio::time::sleep(FIRST_PAUSE).await;
+        breaker
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn scattered_failures_do_not_open_it() {
+        let breaker = Breaker::default();
+        for _ in 0..3 {
+            (1..TOLERATED).for_each(|_| breaker.failed(Class::Retry));
+            breaker.worked();
+        }
+        assert!(breaker.admit().is_ok());
+        assert_eq!(breaker.trouble(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_probe_at_a_time_decides() {
+        let breaker = opened().await;
+        let probe = breaker.admit().unwrap();
+        assert!(breaker.admit().is_err(), "a second probe beside the first");
+        breaker.worked();
+        drop(probe);
+        assert!(breaker.admit().is_ok());
+        assert_eq!(breaker.trouble(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failed_probe_makes_the_pause_longer() {
+        let breaker = opened().await;
+        let probe = breaker.admit().unwrap();
+        breaker.failed(Class::Retry);
+        drop(probe);
+        tokio::time::sleep(FIRST_PAUSE).await;
+        assert!(breaker.admit().is_err());
+        tokio::time::sleep(FIRST_PAUSE).await;
+        assert!(breaker.admit().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_is_given_up_makes_room_for_the_next() {
+        let breaker = opened().await;
+        drop(breaker.admit().unwrap());
+        assert!(breaker.admit().is_ok());
+        assert_eq!(breaker.trouble(), Some(Class::Retry), "nothing is known yet");
     }
 }

@@ -248,7 +248,7 @@ impl Client {
     }
 
     async fn token(&self) -> Result<Arc<Token>, ApiError> {
-        self.token_breaker.admit().map_err(|blocked| blocked_error(TOKEN, blocked))?;
+        let _admission = self.token_breaker.admit().map_err(|blocked| blocked_error(TOKEN, blocked))?;
         match self.tokens.current(&self.transport).await {
             Ok(token) => {
                 self.token_breaker.worked();
@@ -282,18 +282,19 @@ impl Client {
         let patience = Instant::now() + PATIENCE;
         let mut attempt = Attempt::default();
         loop {
-            line.breaker.admit().map_err(|blocked| blocked_error(endpoint, blocked))?;
-            let token = self.token().await?;
+            let _admission = line.breaker.admit().map_err(|blocked| blocked_error(endpoint, blocked))?;
             line.pacer.turn(lane).await;
             self.address.turn().await;
             if let Some(until) = self.address.banned_until() {
                 let class = Class::Throttle(Throttle::Address);
                 return Err(blocked_error(endpoint, Blocked { class, until }));
             }
-            let request = self.request(endpoint, &token, &parameters);
-            let outcome = {
+            let (token, outcome) = {
                 let _permit = self.in_flight.acquire().await.expect("the semaphore is never closed");
-                self.transport.send(endpoint, payload, request).await
+                // Last, so that it has not died while the call waited for its turn.
+                let token = self.token().await?;
+                let request = self.request(endpoint, &token, &parameters);
+                (token, self.transport.send(endpoint, payload, request).await)
             };
             let result = outcome.as_ref().err().map_or("ok", |error| error.class.label());
             self.observer.called(endpoint.path, result);

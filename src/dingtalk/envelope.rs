@@ -115,6 +115,9 @@ fn unreadable(endpoint: Endpoint, status: StatusCode, body: &[u8]) -> ApiError {
     if status.is_server_error() {
         return ApiError::transport(endpoint, "a gateway's error page");
     }
+    if matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
+        return ApiError::new(endpoint, Class::UnknownMethod);
+    }
     let start = String::from_utf8_lossy(&body[..body.len().min(512)]).trim_start().to_ascii_lowercase();
     if start.starts_with('<') {
         return ApiError {

@@ -29,8 +29,8 @@ pub use self::corp::{BootstrapState, CorpRecord, Snapshot};
 pub use self::error::{Outage, StoreError};
 pub use self::inbox::{Arrival, Incoming};
 pub use self::ledger::{
-    CATALOGUE, Claim, ClaimWish, Confirm, Counts, Expectations, Finish, Hint, Kind, LaneCount, ObjectState,
-    Standing,
+    ANSWER_LAG, CATALOGUE, Claim, ClaimWish, Confirm, Counts, Doubt, Expectations, Finish, Hint, Kind,
+    LaneCount, ObjectState, Standing,
 };
 pub use self::migrate::script as migration_script;
 pub use self::mirror::{

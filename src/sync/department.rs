@@ -9,8 +9,8 @@ use crate::config::Guard;
 use crate::dingtalk::Class;
 use crate::lane::Lane;
 use crate::store::{
-    Cause, Claim, Conn, Department, Entity, Fate, Finish, Hint, Kind, Operation, Stamp, Standing, StoreError,
-    Stored,
+    Action, Cause, Claim, Conn, Department, Entity, Expectations, Fate, Finish, Hint, Kind, Operation, Stamp,
+    Standing, StoreError, Stored,
 };
 
 /// What a look at a department brought.
@@ -63,14 +63,15 @@ impl Operation for FinishDepartment {
     async fn run(&self, conn: &mut Conn) -> Result<Finish, StoreError> {
         let dept_id = self.claim.object_id.parse().unwrap_or_default();
         let before = conn.department(&self.stamp.corp_id, dept_id).await?;
-        let (standing, changed) = match &self.look {
-            Look::Hidden => (Standing::Hidden, false),
+        let (standing, action) = match &self.look {
+            Look::Hidden => (Standing::Hidden, None),
             Look::Gone => self.remove(conn, dept_id, before.as_ref()).await?,
             Look::Present(after) => {
                 (Standing::Present, self.put(conn, dept_id, before.as_ref(), after).await?)
             }
         };
-        let finish = conclude(&self.claim, Reading { standing, changed, kept: false });
+        let reading = Reading { standing, action, again_in: None };
+        let finish = conclude(&self.claim, reading, self.stamp.now);
         conn.finish(&self.claim, &finish, self.stamp.now).await?;
         Ok(finish)
     }
@@ -85,13 +86,18 @@ impl FinishDepartment {
         }
     }
 
+    /// Marks what this department's change has changed as well. Its own answer may be as late as this one was early.
+    fn affected(&self, kind: Kind, object_id: String) -> Hint {
+        Hint { events: 1, expects: Expectations::CHANGED, ..self.hint(kind, object_id) }
+    }
+
     async fn put(
         &self,
         conn: &mut Conn,
         dept_id: i64,
         before: Option<&Stored<Department>>,
         after: &Department,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Action>, StoreError> {
         let Stamp { corp_id, now, .. } = &self.stamp;
         let action = conn.write_department(dept_id, before, after, Fate::Lives, &self.stamp).await?;
         if dept_id == ROOT {
@@ -111,7 +117,7 @@ impl FinishDepartment {
             Some(_) => {}
         }
         self.mark_managers(conn, before, after).await?;
-        Ok(action.is_some())
+        Ok(action)
     }
 
     /// Who manages a department shows in the managers' own answers as well.
@@ -132,7 +138,7 @@ impl FinishDepartment {
         let appointed = are.iter().filter(|userid| !were.contains(userid));
         let dismissed = were.iter().filter(|userid| !are.contains(userid));
         let changed: Vec<Hint> =
-            appointed.chain(dismissed).map(|userid| self.hint(Kind::Employee, userid.clone())).collect();
+            appointed.chain(dismissed).map(|userid| self.affected(Kind::Employee, userid.clone())).collect();
         conn.hint(corp_id, &changed, *now).await
     }
 
@@ -142,24 +148,24 @@ impl FinishDepartment {
         conn: &mut Conn,
         dept_id: i64,
         before: Option<&Stored<Department>>,
-    ) -> Result<(Standing, bool), StoreError> {
+    ) -> Result<(Standing, Option<Action>), StoreError> {
         let Stamp { corp_id, now, .. } = &self.stamp;
         let Some(before) = before.filter(|before| before.deleted_at.is_none()) else {
-            return Ok((Standing::Gone, false));
+            return Ok((Standing::Gone, None));
         };
         let children = conn.child_departments(corp_id, dept_id).await?;
         let members = conn.department_members(corp_id, dept_id).await?;
-        let children = children.into_iter().map(|(id, _)| self.hint(Kind::Department, id.to_string()));
-        let people = members.iter().map(|userid| self.hint(Kind::Employee, userid.clone()));
+        let children = children.into_iter().map(|(id, _)| self.affected(Kind::Department, id.to_string()));
+        let people = members.iter().map(|userid| self.affected(Kind::Employee, userid.clone()));
         let dependents: Vec<Hint> = children.chain(people).collect();
         conn.hint(corp_id, &dependents, *now).await?;
         let admitted =
             admit_deletion(conn, self.guard, corp_id, Entity::Department, !members.is_empty(), *now).await?;
         if !admitted {
-            return Ok((Standing::Held, false));
+            return Ok((Standing::Held, None));
         }
         let action =
             conn.write_department(dept_id, Some(before), &before.row, Fate::Gone, &self.stamp).await?;
-        Ok((Standing::Gone, action.is_some()))
+        Ok((Standing::Gone, action))
     }
 }

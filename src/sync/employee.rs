@@ -1,5 +1,7 @@
 //! A person's own read: the only one that overwrites his row, departments and roles.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::context::{Context, WorkError};
@@ -7,13 +9,17 @@ use super::convert;
 use super::guard::admit_deletion;
 use super::outcome::{Reading, conclude};
 use super::permission::FieldPermission;
+use super::references::{follow_references, mark_bereaved, mark_led_departments};
 use crate::config::Guard;
 use crate::dingtalk::Class;
 use crate::lane::Lane;
 use crate::store::{
-    CATALOGUE, Cause, Claim, Conn, Entity, Fate, Finish, Hint, Kind, Membership, Operation, Person,
-    Provenance, Stamp, Standing, StoreError, Stored,
+    ANSWER_LAG, Action, Claim, Conn, Entity, Fate, Finish, Membership, Operation, Person, Stamp, Standing,
+    StoreError, Stored,
 };
+
+/// After values were kept because a field permission seems to be gone: that verdict is then outdated.
+const AFTER_KEPT: Duration = Duration::from_secs(70);
 
 /// What DingTalk answered, and what of the stored row its silence does not take away.
 #[derive(Debug, Clone)]
@@ -140,10 +146,10 @@ impl Operation for FinishEmployee {
         let before = conn.employee(&self.stamp.corp_id, userid).await?;
         let mut replaced = false;
         let reading = match &self.look {
-            Look::Hidden => Reading { standing: Standing::Hidden, changed: false, kept: false },
+            Look::Hidden => Reading { standing: Standing::Hidden, action: None, again_in: None },
             Look::Gone => {
-                let (standing, changed) = self.remove(conn, before.as_ref()).await?;
-                Reading { standing, changed, kept: false }
+                let (standing, action) = self.remove(conn, before.as_ref()).await?;
+                Reading { standing, action, again_in: None }
             }
             Look::Present(answer) => {
                 let role_ids: Vec<i64> = answer.person.roles.iter().map(|role| role.role_id).collect();
@@ -151,12 +157,16 @@ impl Operation for FinishEmployee {
                 let (after, fate) = settle(before.as_ref(), answer, &scopes, self.stamp.now);
                 replaced = fate == Fate::Replaced;
                 let action = conn.write_employee(userid, before.as_ref(), &after, fate, &self.stamp).await?;
-                mark_unknown(conn, &self.claim, &after, &self.stamp).await?;
-                let kept = !answer.lost.is_empty();
-                Reading { standing: Standing::Present, changed: action.is_some(), kept }
+                if let Some(before) = &before {
+                    mark_led_departments(conn, &self.claim, &before.row, &after, &self.stamp).await?;
+                }
+                let refers_to_gone = follow_references(conn, &self.claim, &after, &self.stamp).await?;
+                let again_in = if answer.lost.is_empty() { None } else { Some(AFTER_KEPT) };
+                let again_in = again_in.or(refers_to_gone.then_some(ANSWER_LAG));
+                Reading { standing: Standing::Present, action, again_in }
             }
         };
-        let finish = conclude(&self.claim, reading);
+        let finish = conclude(&self.claim, reading, self.stamp.now);
         conn.finish(&self.claim, &finish, self.stamp.now).await?;
         Ok(Done { finish, replaced })
     }
@@ -168,10 +178,10 @@ impl FinishEmployee {
         &self,
         conn: &mut Conn,
         before: Option<&Stored<Person>>,
-    ) -> Result<(Standing, bool), StoreError> {
+    ) -> Result<(Standing, Option<Action>), StoreError> {
         let userid = self.claim.object_id.as_str();
         let Some(before) = before.filter(|before| before.deleted_at.is_none()) else {
-            return Ok((Standing::Gone, false));
+            return Ok((Standing::Gone, None));
         };
         let mut after = before.row.clone();
         after.row.gone_at = after.row.gone_at.or(Some(self.stamp.now));
@@ -181,53 +191,9 @@ impl FinishEmployee {
         let (standing, fate) =
             if admitted { (Standing::Gone, Fate::Gone) } else { (Standing::Held, Fate::Lives) };
         let action = conn.write_employee(userid, Some(before), &after, fate, &self.stamp).await?;
-        Ok((standing, action.is_some()))
+        mark_bereaved(conn, &self.claim, &before.row, &self.stamp).await?;
+        Ok((standing, action))
     }
-}
-
-/// Whatever a person refers to and nobody has heard of is read as well. Nothing waits for it.
-async fn mark_unknown(
-    conn: &mut Conn,
-    claim: &Claim,
-    person: &Person,
-    stamp: &Stamp,
-) -> Result<(), StoreError> {
-    let cause = match claim.provenance.cause {
-        Cause::Bootstrap => Cause::Bootstrap,
-        _ => Cause::Reconcile,
-    };
-    let hint = |kind: Kind, id: String| Hint {
-        run_id: claim.run_id,
-        provenance: Provenance::of(cause),
-        ..Hint::of(kind, id, claim.lane, cause)
-    };
-    let mut hints: Vec<Hint> = person
-        .departments
-        .iter()
-        .map(|membership| hint(Kind::Department, membership.dept_id.to_string()))
-        .collect();
-    hints.extend(person.row.manager_userid.iter().map(|manager| hint(Kind::Employee, manager.clone())));
-    conn.hint_unknown(&stamp.corp_id, &hints, stamp.now).await?;
-
-    let role_ids: Vec<i64> = person.roles.iter().map(|role| role.role_id).collect();
-    let known = conn.known_roles(&stamp.corp_id, &role_ids).await?;
-    let unknown: Vec<i64> = role_ids.into_iter().filter(|id| !known.contains(id)).collect();
-    if unknown.is_empty() {
-        return Ok(());
-    }
-    // The ledger remembers that a role was met, so that one which the catalogue never lists is looked for once.
-    let ids: Vec<String> = unknown.iter().map(i64::to_string).collect();
-    let met = conn.standings(&stamp.corp_id, Kind::RoleMembers, &ids).await?;
-    let new: Vec<Hint> = ids
-        .into_iter()
-        .filter(|id| met.iter().all(|known| known.0 != *id))
-        .map(|id| hint(Kind::RoleMembers, id))
-        .collect();
-    if !new.is_empty() {
-        conn.hint(&stamp.corp_id, &[hint(Kind::RoleCatalogue, CATALOGUE.to_owned())], stamp.now).await?;
-        conn.hint(&stamp.corp_id, &new, stamp.now).await?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

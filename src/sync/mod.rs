@@ -16,6 +16,7 @@ mod guard;
 mod hints;
 mod outcome;
 mod permission;
+mod references;
 mod roles;
 mod runs;
 mod schedule;

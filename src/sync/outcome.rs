@@ -2,74 +2,93 @@
 
 use std::time::Duration;
 
-use crate::store::{Claim, Confirm, Expectations, Finish, Standing};
+use jiff::Timestamp;
+
+use crate::store::{ANSWER_LAG, Action, Claim, Confirm, Doubt, Expectations, Finish, Standing};
 
 /// After an answer that contradicts its event, and again after the first of these reads.
 const AFTER_CONTRADICTION: Duration = Duration::from_secs(5);
 const AFTER_SECOND_CONTRADICTION: Duration = Duration::from_secs(55);
-/// After an answer that does not show what its events announced.
-const AFTER_QUIET: Duration = Duration::from_secs(10);
-/// After values were kept because a field permission seems to be gone: that verdict is then outdated.
-const AFTER_KEPT: Duration = Duration::from_secs(70);
 
 /// What a read brought.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reading {
     /// What it said of the object.
     pub(super) standing: Standing,
-    /// Whether it changed a row.
-    pub(super) changed: bool,
-    /// Whether values were kept that the answer did not show.
-    pub(super) kept: bool,
+    /// What it did to the object's row.
+    pub(super) action: Option<Action>,
+    /// When it is worth another look for a reason of its own.
+    pub(super) again_in: Option<Duration>,
 }
 
-/// Decides what follows a read.
-///
-/// Each read that changes something proves one event; events without a proof, of whatever read, ask for one more look.
-/// So two changes whose events are answered by one read that shows only the first of them are not mistaken for one.
-pub(super) fn conclude(claim: &Claim, reading: Reading) -> Finish {
+/// Decides what follows a read that ended at `now`.
+pub(super) fn conclude(claim: &Claim, reading: Reading, now: Timestamp) -> Finish {
     let settled = Finish {
         standing: reading.standing,
-        changed: reading.changed,
-        unproven: 0,
+        changed: reading.action.is_some(),
+        doubt: Doubt::None,
         expects: Expectations::NONE,
         confirm: Confirm::No,
         confirm_in: Duration::ZERO,
     };
-    let is_gone = matches!(reading.standing, Standing::Gone | Standing::Held);
-    let is_present = reading.standing == Standing::Present;
-    let contradicts = (is_gone && claim.expects.any_of(Expectations::PRESENT.and(Expectations::CHANGED)))
-        || (is_present && claim.expects.any_of(Expectations::GONE));
-    if contradicts {
-        let next = match claim.confirm {
-            Confirm::FirstContradiction if !claim.hinted => Confirm::SecondContradiction,
-            Confirm::SecondContradiction if !claim.hinted => Confirm::No,
-            _ => Confirm::FirstContradiction,
+    if let Some(confirm) = contradiction(claim, reading.standing) {
+        let confirm_in = match confirm {
+            Confirm::SecondContradiction => AFTER_SECOND_CONTRADICTION,
+            _ => AFTER_CONTRADICTION,
         };
-        return match next {
-            Confirm::FirstContradiction => {
-                Finish { expects: claim.expects, confirm: next, confirm_in: AFTER_CONTRADICTION, ..settled }
-            }
-            Confirm::SecondContradiction => Finish {
-                expects: claim.expects,
-                confirm: next,
-                confirm_in: AFTER_SECOND_CONTRADICTION,
-                ..settled
-            },
-            Confirm::No | Confirm::Quiet => settled,
-        };
+        return Finish { expects: claim.expects, doubt: claim.doubt, confirm, confirm_in, ..settled };
     }
-    if !is_present || !claim.hinted {
-        return settled;
+    let doubt = doubt_after(claim, reading);
+    if let Some(certain_at) = claim.event_at.map(|at| at + ANSWER_LAG)
+        && doubt > Doubt::None
+    {
+        let confirm_in = Duration::try_from(certain_at.duration_since(now)).unwrap_or_default();
+        return Finish { doubt, confirm: Confirm::Doubt, confirm_in, ..settled };
     }
-    if reading.kept {
-        return Finish { confirm: Confirm::Quiet, confirm_in: AFTER_KEPT, ..settled };
+    match reading.again_in {
+        Some(confirm_in) if claim.hinted => Finish { confirm: Confirm::Doubt, confirm_in, ..settled },
+        _ => settled,
     }
-    let unproven = (claim.unproven - i64::from(reading.changed)).max(0);
-    if unproven > 0 {
-        return Finish { unproven, confirm: Confirm::Quiet, confirm_in: AFTER_QUIET, ..settled };
+}
+
+/// The read that is due because this one says the opposite of its event, if one more is worth it.
+fn contradiction(claim: &Claim, standing: Standing) -> Option<Confirm> {
+    let contradicts = match standing {
+        Standing::Gone | Standing::Held => {
+            claim.expects.any_of(Expectations::PRESENT.and(Expectations::CHANGED))
+        }
+        Standing::Present => claim.expects.any_of(Expectations::GONE),
+        Standing::Unread | Standing::Hidden => false,
+    };
+    match claim.confirm {
+        _ if !contradicts => None,
+        Confirm::SecondContradiction if !claim.hinted => None,
+        Confirm::FirstContradiction if !claim.hinted => Some(Confirm::SecondContradiction),
+        _ => Some(Confirm::FirstContradiction),
     }
-    settled
+}
+
+/// What a read leaves in doubt. One that was begun long enough after the last event is believed. An earlier one is
+/// believed as the answer to a single event whose effect it shows; after that, for as long as nothing changes.
+fn doubt_after(claim: &Claim, reading: Reading) -> Doubt {
+    let is_late_enough = claim.event_at.is_none_or(|at| claim.claimed_at >= at + ANSWER_LAG);
+    match claim.doubt {
+        _ if is_late_enough => Doubt::None,
+        Doubt::None if reading.action.is_none() => Doubt::None,
+        Doubt::OneEvent if shows_effect(claim, reading.action) => Doubt::None,
+        Doubt::None | Doubt::OneEvent | Doubt::Several => Doubt::Several,
+    }
+}
+
+/// Whether what a read did to the row can only be the effect of the event that asked for it. The first read of an object
+/// brings details that nobody had read, so that it always changes something.
+fn shows_effect(claim: &Claim, action: Option<Action>) -> bool {
+    match action {
+        Some(Action::Insert | Action::Restore) => claim.expects.any_of(Expectations::PRESENT),
+        Some(Action::Update) => claim.standing != Standing::Unread,
+        Some(Action::Delete) => true,
+        None => false,
+    }
 }
 
 #[cfg(test)]
@@ -78,7 +97,12 @@ mod tests {
     use crate::lane::Lane;
     use crate::store::{Cause, Kind, Provenance};
 
-    fn claim(expects: Expectations, unproven: i64) -> Claim {
+    const SECOND: Duration = Duration::from_secs(1);
+    const REST_OF_LAG: Duration = Duration::from_secs(9);
+
+    /// A claim made `after` its last event.
+    fn claim(expects: Expectations, doubt: Doubt, after: Duration) -> Claim {
+        let event_at = Timestamp::UNIX_EPOCH;
         Claim {
             id: 1,
             kind: Kind::Employee,
@@ -87,7 +111,9 @@ mod tests {
             lane: Lane::Live,
             hinted: true,
             expects,
-            unproven,
+            doubt,
+            event_at: Some(event_at),
+            claimed_at: event_at + after,
             confirm: Confirm::No,
             provenance: Provenance::of(Cause::Event),
             run_id: 0,
@@ -98,56 +124,80 @@ mod tests {
         }
     }
 
-    fn read(standing: Standing, changed: bool) -> Reading {
-        Reading { standing, changed, kept: false }
+    fn concluded(claim: &Claim, standing: Standing, action: Option<Action>) -> Finish {
+        conclude(claim, Reading { standing, action, again_in: None }, claim.claimed_at)
     }
 
     #[test]
     fn a_leave_with_not_found_needs_one_read() {
-        let finish = conclude(&claim(Expectations::GONE, 1), read(Standing::Gone, true));
-        assert_eq!(finish.confirm, Confirm::No);
+        let claim = claim(Expectations::GONE, Doubt::OneEvent, SECOND);
+        let finish = concluded(&claim, Standing::Gone, Some(Action::Delete));
+        assert_eq!((finish.confirm, finish.doubt), (Confirm::No, Doubt::None));
     }
 
     #[test]
     fn an_answer_that_contradicts_its_event_is_looked_at_twice_more() {
-        let mut claim = claim(Expectations::GONE, 1);
-        let first = conclude(&claim, read(Standing::Present, false));
+        let mut claim = claim(Expectations::GONE, Doubt::OneEvent, SECOND);
+        let first = concluded(&claim, Standing::Present, None);
         assert_eq!((first.confirm, first.confirm_in), (Confirm::FirstContradiction, AFTER_CONTRADICTION));
         claim.hinted = false;
-        claim.expects = first.expects;
-        claim.confirm = first.confirm;
-        let second = conclude(&claim, read(Standing::Present, false));
-        assert_eq!(
-            (second.confirm, second.confirm_in),
-            (Confirm::SecondContradiction, AFTER_SECOND_CONTRADICTION)
-        );
-        claim.confirm = second.confirm;
-        assert_eq!(conclude(&claim, read(Standing::Present, false)).confirm, Confirm::No);
+        claim.claimed_at += first.confirm_in;
+        (claim.expects, claim.doubt, claim.confirm) = (first.expects, first.doubt, first.confirm);
+        let second = concluded(&claim, Standing::Present, None);
+        let expected = (Confirm::SecondContradiction, AFTER_SECOND_CONTRADICTION);
+        assert_eq!((second.confirm, second.confirm_in), expected);
+        claim.claimed_at += second.confirm_in;
+        (claim.doubt, claim.confirm) = (second.doubt, second.confirm);
+        assert_eq!(concluded(&claim, Standing::Present, None).confirm, Confirm::No);
     }
 
     #[test]
-    fn a_change_that_shows_settles_its_event_and_only_that() {
-        let one = conclude(&claim(Expectations::CHANGED, 1), read(Standing::Present, true));
-        assert_eq!(one.confirm, Confirm::No);
-        let two = conclude(&claim(Expectations::CHANGED, 2), read(Standing::Present, true));
-        assert_eq!((two.confirm, two.unproven), (Confirm::Quiet, 1));
+    fn a_read_that_shows_a_single_event_s_effect_is_believed() {
+        let one = claim(Expectations::CHANGED, Doubt::OneEvent, SECOND);
+        assert_eq!(concluded(&one, Standing::Present, Some(Action::Update)).confirm, Confirm::No);
+        let added = claim(Expectations::PRESENT, Doubt::OneEvent, SECOND);
+        assert_eq!(concluded(&added, Standing::Present, Some(Action::Insert)).confirm, Confirm::No);
+    }
+
+    #[test]
+    fn a_first_read_changes_something_whatever_its_event_was_about() {
+        let mut claim = claim(Expectations::CHANGED, Doubt::OneEvent, SECOND);
+        claim.standing = Standing::Unread;
+        assert_eq!(concluded(&claim, Standing::Present, Some(Action::Update)).confirm, Confirm::Doubt);
+        assert_eq!(concluded(&claim, Standing::Present, Some(Action::Insert)).confirm, Confirm::Doubt);
+    }
+
+    #[test]
+    fn several_events_in_a_row_are_believed_to_a_late_read_alone() {
+        let mut claim = claim(Expectations::CHANGED, Doubt::Several, SECOND);
+        let finish = concluded(&claim, Standing::Present, Some(Action::Update));
+        assert_eq!((finish.confirm, finish.doubt), (Confirm::Doubt, Doubt::Several));
+        assert_eq!(finish.confirm_in, REST_OF_LAG);
+        claim.claimed_at += finish.confirm_in;
+        let late = concluded(&claim, Standing::Present, None);
+        assert_eq!((late.confirm, late.doubt), (Confirm::No, Doubt::None));
     }
 
     #[test]
     fn a_modify_that_shows_nothing_is_looked_at_once_more() {
-        let mut claim = claim(Expectations::CHANGED, 1);
-        let finish = conclude(&claim, read(Standing::Present, false));
-        assert_eq!((finish.confirm, finish.confirm_in), (Confirm::Quiet, AFTER_QUIET));
-        claim.hinted = false;
-        claim.confirm = finish.confirm;
-        claim.unproven = finish.unproven;
-        assert_eq!(conclude(&claim, read(Standing::Present, false)).confirm, Confirm::No);
+        let claim = claim(Expectations::CHANGED, Doubt::OneEvent, SECOND);
+        let finish = concluded(&claim, Standing::Present, None);
+        assert_eq!((finish.confirm, finish.confirm_in), (Confirm::Doubt, REST_OF_LAG));
+    }
+
+    #[test]
+    fn a_read_that_nobody_expects_must_not_take_back_what_an_event_s_read_showed() {
+        let claim = claim(Expectations::NONE, Doubt::None, SECOND);
+        assert_eq!(concluded(&claim, Standing::Present, None).confirm, Confirm::No);
+        assert_eq!(concluded(&claim, Standing::Present, Some(Action::Update)).confirm, Confirm::Doubt);
     }
 
     #[test]
     fn a_read_that_no_event_asked_for_is_believed() {
+        let mut claim = claim(Expectations::NONE, Doubt::None, SECOND);
+        claim.event_at = None;
         for standing in [Standing::Present, Standing::Gone, Standing::Hidden] {
-            let finish = conclude(&claim(Expectations::NONE, 0), read(standing, false));
+            let finish = concluded(&claim, standing, Some(Action::Update));
             assert_eq!(finish.confirm, Confirm::No, "{standing:?}");
         }
     }

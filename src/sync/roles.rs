@@ -8,8 +8,8 @@ use crate::config::Guard;
 use crate::dingtalk::{ApiError, Class};
 use crate::lane::Lane;
 use crate::store::{
-    CATALOGUE, Claim, Confirm, Conn, Entity, Fate, Finish, Hint, Kind, Operation, Role, RoleGroup, RoleScope,
-    Stamp, Standing, StoreError,
+    Action, CATALOGUE, Claim, Confirm, Conn, Doubt, Entity, Expectations, Fate, Finish, Hint, Kind,
+    Operation, Role, RoleGroup, RoleScope, Stamp, Standing, StoreError,
 };
 
 /// A role list longer than this is not read once more only because it showed nothing new.
@@ -187,9 +187,9 @@ impl Operation for FinishCatalogue {
         let groups = self.write_groups(conn).await?;
         let roles = self.write_roles(conn).await?;
         let standing = if groups.held || roles.held { Standing::Held } else { Standing::Present };
-        let changed = groups.changed || roles.changed;
-        let reading = Reading { standing: Standing::Present, changed, kept: false };
-        let finish = Finish { standing, ..conclude(&self.claim, reading) };
+        let action = (groups.changed || roles.changed).then_some(Action::Update);
+        let reading = Reading { standing: Standing::Present, action, again_in: None };
+        let finish = Finish { standing, ..conclude(&self.claim, reading, self.stamp.now) };
         conn.finish(&self.claim, &finish, self.stamp.now).await?;
         Ok(finish)
     }
@@ -278,6 +278,8 @@ impl FinishCatalogue {
                 .into_iter()
                 .map(|userid| Hint {
                     provenance: self.claim.provenance.clone(),
+                    events: 1,
+                    expects: Expectations::CHANGED,
                     ..Hint::of(Kind::Employee, userid, self.claim.lane, self.claim.provenance.cause)
                 })
                 .collect();
@@ -312,10 +314,11 @@ impl Operation for MemberPage {
         if self.forget {
             conn.forget_role_scopes(corp_id, self.role_id, self.reading).await?;
         }
-        let reading = Reading { standing: self.standing, changed, kept: false };
-        let mut finish = conclude(&self.claim, reading);
+        let reading =
+            Reading { standing: self.standing, action: changed.then_some(Action::Update), again_in: None };
+        let mut finish = conclude(&self.claim, reading, *now);
         if self.read_before > SHORT_LIST {
-            finish = Finish { confirm: Confirm::No, unproven: 0, ..finish };
+            finish = Finish { confirm: Confirm::No, doubt: Doubt::None, ..finish };
         }
         match self.next {
             Some(next) => {

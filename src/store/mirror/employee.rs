@@ -312,6 +312,14 @@ impl Conn {
         rows.iter().map(|row| Ok(row.text(0)?.unwrap_or_default())).collect()
     }
 
+    /// The current people whose direct manager `userid` is.
+    pub async fn reports_of(&mut self, corp_id: &str, userid: &str) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT userid FROM ding_employee \
+                   WHERE manager_userid = ? AND corp_id = ? AND deleted_at IS NULL";
+        let rows = self.rows(sql, args![userid, corp_id]).await?;
+        rows.iter().map(|row| Ok(row.text(0)?.unwrap_or_default())).collect()
+    }
+
     /// Up to `limit` current people other than `userid` who have a value in one of `columns`, found from a place in the
     /// table that `random` chooses.
     pub async fn others_with(

@@ -86,18 +86,22 @@ impl Conn {
         self.write_row(&Value::Integer(role_id), before, after, fate, Beside::default(), stamp).await
     }
 
-    /// Which of `role_ids` are current roles of the mirror.
-    pub async fn known_roles(&mut self, corp_id: &str, role_ids: &[i64]) -> Result<Vec<i64>, StoreError> {
+    /// Of `role_ids`, those that the mirror knows, each with whether it is a current one.
+    pub async fn role_lives(
+        &mut self,
+        corp_id: &str,
+        role_ids: &[i64],
+    ) -> Result<Vec<(i64, bool)>, StoreError> {
         let keys: Vec<Value> = role_ids.iter().map(|&id| Value::Integer(id)).collect();
         let mut known = Vec::new();
         for list in key_lists(&keys) {
             let sql = format!(
-                "SELECT role_id FROM ding_role WHERE deleted_at IS NULL AND role_id IN ({}) AND corp_id = ?",
+                "SELECT role_id, deleted_at IS NULL FROM ding_role WHERE role_id IN ({}) AND corp_id = ?",
                 placeholders(list.len()),
             );
             let args: Vec<Value> = list.into_iter().chain([corp_id.into()]).collect();
             for row in self.rows(sql, &args).await? {
-                known.extend(row.integer(0)?);
+                known.extend(row.integer(0)?.zip(row.flag(1)?));
             }
         }
         Ok(known)

@@ -1,0 +1,175 @@
+//! Leases: an object is worked on by one worker at a time, and only the holder of its lease can say what became of it.
+
+use jiff::Timestamp;
+
+use super::{
+    Claim, ClaimWish, Confirm, Doubt, Expectations, Finish, GAP, Kind, Standing, lane_number, lane_of,
+};
+use crate::store::change::{Cause, Provenance};
+use crate::store::error::StoreError;
+use crate::store::sql::{Conn, Row, args};
+
+const CLAIM_COLUMNS: &str = "id, kind, object_id, lease, lane, wanted, done, expects, doubt, event_at, confirm, \
+                             cause, event_id, operator_userid, run_id, standing, attempts, progress, pending_since";
+
+impl Conn {
+    /// Leases objects that are ready, the longest ready first; confirming reads, which are due at their time, before
+    /// the rest of their lane.
+    pub async fn claim(
+        &mut self,
+        corp_id: &str,
+        wish: &ClaimWish,
+        now: Timestamp,
+    ) -> Result<Vec<Claim>, StoreError> {
+        let ClaimWish { kind, lane, limit, lease, until } = *wish;
+        let corp = self.corp_number(corp_id).await?;
+        let sql = format!(
+            "UPDATE dingsync_object SET lease = ?1, claimed = wanted, ready_at = ?2 WHERE id IN ( \
+                 SELECT id FROM ( \
+                     SELECT * FROM (SELECT id, 0 AS turn FROM dingsync_object \
+                         WHERE corp = ?3 AND kind = ?4 AND lane = ?5 AND confirm > 0 AND ready_at <= ?6 \
+                         ORDER BY ready_at LIMIT ?7) \
+                     UNION ALL \
+                     SELECT * FROM (SELECT id, 1 AS turn FROM dingsync_object \
+                         WHERE corp = ?3 AND kind = ?4 AND lane = ?5 AND confirm = 0 AND ready_at <= ?6 \
+                         ORDER BY ready_at LIMIT ?7)) \
+                 ORDER BY turn LIMIT ?7) \
+             RETURNING {CLAIM_COLUMNS}",
+        );
+        let args = args![
+            lease,
+            until.as_millisecond(),
+            corp,
+            kind.label(),
+            lane_number(lane),
+            now.as_millisecond(),
+            limit,
+        ];
+        self.rows(sql, args).await?.iter().map(|row| claim_of(row, now)).collect()
+    }
+
+    /// Keeps a lease; false if it is lost.
+    pub async fn renew(&mut self, claim: &Claim, until: Timestamp) -> Result<bool, StoreError> {
+        let sql = "UPDATE dingsync_object SET ready_at = ? \
+                   WHERE id = ? AND lease = ?";
+        let args = args![until.as_millisecond(), claim.id, claim.lease];
+        Ok(self.execute(sql, args).await? == 1)
+    }
+
+    /// Ends a read with an answer. Fails, and with it the whole transaction, when the lease has been lost.
+    pub async fn finish(&mut self, claim: &Claim, finish: &Finish, now: Timestamp) -> Result<(), StoreError> {
+        let confirm_at = match finish.confirm {
+            Confirm::No => None,
+            _ => Some((now + finish.confirm_in).as_millisecond()),
+        };
+        let again_at = (now + GAP).as_millisecond();
+        let now = now.as_millisecond();
+        let sql = "UPDATE dingsync_object SET \
+                   ready_at = CASE WHEN wanted > claimed THEN ? ELSE ? END, \
+                   lane = CASE WHEN wanted > claimed THEN lane ELSE 1 END, \
+                   pending_since = CASE WHEN wanted > claimed THEN ? ELSE NULL END, \
+                   expects = CASE WHEN wanted > claimed THEN expects ELSE ? END, \
+                   doubt = CASE WHEN event_at > ? THEN doubt ELSE ? END, \
+                   confirm = ?, standing = ?, read_at = ?, \
+                   done = claimed, lease = NULL, attempts = 0, progress = NULL \
+                   WHERE id = ? AND lease = ?";
+        let args = args![
+            again_at,
+            confirm_at,
+            now,
+            finish.expects.0,
+            claim.claimed_at.as_millisecond(),
+            finish.doubt.number(),
+            finish.confirm.number(),
+            finish.standing.number(),
+            now,
+            claim.id,
+            claim.lease,
+        ];
+        match self.execute(sql, args).await? {
+            1 => Ok(()),
+            _ => Err(StoreError::LeaseLost),
+        }
+    }
+
+    /// Keeps the place in a read of several pages. Fails when the lease has been lost.
+    pub async fn keep_progress(&mut self, claim: &Claim, progress: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE dingsync_object SET progress = ? \
+                   WHERE id = ? AND lease = ?";
+        let args = args![progress, claim.id, claim.lease];
+        match self.execute(sql, args).await? {
+            1 => Ok(()),
+            _ => Err(StoreError::LeaseLost),
+        }
+    }
+
+    /// Gives an object back unread: not its own fault, so nothing is counted against it.
+    pub async fn release(&mut self, claim: &Claim, ready_at: Timestamp) -> Result<(), StoreError> {
+        let sql = "UPDATE dingsync_object SET lease = NULL, ready_at = ? \
+                   WHERE id = ? AND lease = ?";
+        let args = args![ready_at.as_millisecond(), claim.id, claim.lease];
+        self.execute(sql, args).await?;
+        Ok(())
+    }
+
+    /// Gives an object back after a failure of its own, to be tried again at `ready_at`, or parks it with a reason.
+    pub async fn fail(
+        &mut self,
+        claim: &Claim,
+        ready_at: Option<Timestamp>,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let parked_at = ready_at.is_none().then(|| now.as_millisecond());
+        let sql = "UPDATE dingsync_object SET lease = NULL, attempts = attempts + 1, ready_at = ?, \
+                   parked_reason = ?, parked_at = ? \
+                   WHERE id = ? AND lease = ?";
+        let args = args![
+            ready_at.map(Timestamp::as_millisecond),
+            parked_at.map(|_| reason),
+            parked_at,
+            claim.id,
+            claim.lease,
+        ];
+        self.execute(sql, args).await?;
+        Ok(())
+    }
+
+    /// Voids every lease. Only for whoever holds the database alone: the former holders are dead.
+    pub async fn void_leases(&mut self, now: Timestamp) -> Result<u64, StoreError> {
+        let sql = "UPDATE dingsync_object SET lease = NULL, ready_at = ? WHERE lease IS NOT NULL";
+        self.execute(sql, args![now.as_millisecond()]).await
+    }
+}
+
+fn claim_of(row: &Row, claimed_at: Timestamp) -> Result<Claim, StoreError> {
+    let label = row.text(1)?.unwrap_or_default();
+    let kind = Kind::of_label(&label).ok_or_else(|| {
+        StoreError::Schema(format!("the queue holds an object of an unknown kind, {label}"))
+    })?;
+    let wanted = row.integer(5)?.unwrap_or_default();
+    let done = row.integer(6)?.unwrap_or_default();
+    Ok(Claim {
+        id: row.integer(0)?.unwrap_or_default(),
+        kind,
+        object_id: row.text(2)?.unwrap_or_default(),
+        lease: row.integer(3)?.unwrap_or_default(),
+        lane: lane_of(row.integer(4)?),
+        hinted: wanted > done,
+        expects: Expectations(row.integer(7)?.unwrap_or_default()),
+        doubt: Doubt::of_number(row.integer(8)?),
+        event_at: row.millisecond(9)?,
+        claimed_at,
+        confirm: Confirm::of_number(row.integer(10)?),
+        provenance: Provenance {
+            cause: Cause::of_rank(row.integer(11)?.unwrap_or_default()),
+            event_id: row.text(12)?,
+            operator_userid: row.text(13)?,
+        },
+        run_id: row.integer(14)?.unwrap_or_default(),
+        standing: Standing::of_number(row.integer(15)?),
+        attempts: row.integer(16)?.unwrap_or_default(),
+        progress: row.text(17)?,
+        pending_since: row.millisecond(18)?,
+    })
+}

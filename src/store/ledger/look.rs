@@ -1,0 +1,171 @@
+//! Looking at the ledger without changing it.
+
+use jiff::Timestamp;
+
+use super::{Counts, Kind, LaneCount, ObjectState, Standing, lane_number, lane_of};
+use crate::lane::Lane;
+use crate::store::error::StoreError;
+use crate::store::sql::{Conn, Value, args, key_lists, placeholders};
+
+impl Conn {
+    /// For each lane and kind, the earliest moment at which something is ready; live work first, then in the order of
+    /// [`Kind::ALL`].
+    pub async fn next_ready(&mut self, corp_id: &str) -> Result<Vec<(Lane, Kind, Timestamp)>, StoreError> {
+        let corp = self.corp_number(corp_id).await?;
+        let mut parts = Vec::new();
+        let mut args = Vec::new();
+        for lane in Lane::ALL {
+            for kind in Kind::ALL {
+                parts.push(
+                    "SELECT * FROM (SELECT lane, kind, ready_at FROM dingsync_object \
+                     WHERE corp = ? AND lane = ? AND kind = ? AND ready_at IS NOT NULL \
+                     ORDER BY ready_at LIMIT 1)",
+                );
+                args.extend_from_slice(args![corp, lane_number(lane), kind.label()]);
+            }
+        }
+        let rows = self.rows(parts.join(" UNION ALL "), &args).await?;
+        let mut ready = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let kind = row.text(1)?.as_deref().and_then(Kind::of_label);
+            ready.extend(kind.zip(row.millisecond(2)?).map(|(kind, at)| (kind, at, row.integer(0))));
+        }
+        let mut ready: Vec<(Lane, Kind, Timestamp)> = ready
+            .into_iter()
+            .map(|(kind, at, lane)| Ok((lane_of(lane?), kind, at)))
+            .collect::<Result<_, StoreError>>()?;
+        ready.sort_unstable();
+        Ok(ready)
+    }
+
+    /// What the queue holds at this moment.
+    pub async fn counts(&mut self, corp_id: &str) -> Result<Counts, StoreError> {
+        let corp = self.corp_number(corp_id).await?;
+        let mut counts = Counts::default();
+        let sql = "SELECT lane, count(*), min(pending_since) FROM dingsync_object \
+                   WHERE corp = ? AND ready_at IS NOT NULL GROUP BY lane";
+        for row in self.rows(sql, args![corp]).await? {
+            let lane =
+                LaneCount { pending: row.integer(1)?.unwrap_or_default(), oldest: row.millisecond(2)? };
+            match lane_of(row.integer(0)?) {
+                Lane::Live => counts.live = lane,
+                Lane::Background => counts.background = lane,
+            }
+        }
+        let sql = "SELECT lane, count(*) FROM dingsync_object \
+                   WHERE corp = ? AND lease IS NOT NULL GROUP BY lane";
+        for row in self.rows(sql, args![corp]).await? {
+            let running = row.integer(1)?.unwrap_or_default();
+            counts.running += running;
+            match lane_of(row.integer(0)?) {
+                Lane::Live => counts.live.pending -= running,
+                Lane::Background => counts.background.pending -= running,
+            }
+        }
+        let sql = "SELECT count(*) FROM dingsync_object \
+                   WHERE corp = ? AND confirm > 0 AND wanted = done AND lease IS NULL";
+        counts.confirming = self.number(sql, args![corp]).await?;
+        counts.background.pending -= counts.confirming;
+        let sql = "SELECT count(*) FROM dingsync_object WHERE corp = ? AND parked_reason IS NOT NULL";
+        counts.parked = self.number(sql, args![corp]).await?;
+        let sql = "SELECT standing, count(*) FROM dingsync_object \
+                   WHERE corp = ? AND standing > 2 GROUP BY standing";
+        for row in self.rows(sql, args![corp]).await? {
+            let number = row.integer(1)?.unwrap_or_default();
+            match Standing::of_number(row.integer(0)?) {
+                Standing::Held => counts.held = number,
+                _ => counts.hidden = number,
+            }
+        }
+        Ok(counts)
+    }
+
+    /// How many objects are parked, by the first word of the reason.
+    pub async fn parked_reasons(&mut self, corp_id: &str) -> Result<Vec<(String, i64)>, StoreError> {
+        let corp = self.corp_number(corp_id).await?;
+        let sql = "SELECT parked_reason FROM dingsync_object WHERE corp = ? AND parked_reason IS NOT NULL";
+        let mut reasons: Vec<(String, i64)> = Vec::new();
+        for row in self.rows(sql, args![corp]).await? {
+            let text = row.text(0)?.unwrap_or_default();
+            let word = text.split(':').next().unwrap_or_default().to_owned();
+            match reasons.iter_mut().find(|(known, _)| *known == word) {
+                Some((_, count)) => *count += 1,
+                None => reasons.push((word, 1)),
+            }
+        }
+        Ok(reasons)
+    }
+
+    /// How many objects of a run, of the given kinds, still have to be read, and how many of them are parked.
+    pub async fn run_remains(
+        &mut self,
+        corp_id: &str,
+        run_id: i64,
+        kinds: &[Kind],
+    ) -> Result<(i64, i64), StoreError> {
+        let corp = self.corp_number(corp_id).await?;
+        let marks = placeholders(kinds.len());
+        let sql = format!(
+            "SELECT count(*) FROM dingsync_object WHERE corp = ? AND lane IN (0, 1) AND kind IN ({marks}) \
+             AND ready_at IS NOT NULL AND run_id = ? AND wanted > done",
+        );
+        let mut args: Vec<Value> = vec![corp.into()];
+        args.extend(kinds.iter().map(|kind| Value::from(kind.label())));
+        args.push(run_id.into());
+        let waiting = self.number(sql, &args).await?;
+        let sql = format!(
+            "SELECT count(*) FROM dingsync_object WHERE corp = ? AND parked_reason IS NOT NULL \
+             AND kind IN ({marks}) AND run_id = ?",
+        );
+        Ok((waiting, self.number(sql, &args).await?))
+    }
+
+    /// What the last read said of each object; those that the ledger does not know are left out.
+    pub async fn standings(
+        &mut self,
+        corp_id: &str,
+        kind: Kind,
+        object_ids: &[String],
+    ) -> Result<Vec<(String, Standing, i64)>, StoreError> {
+        let corp = self.corp_number(corp_id).await?;
+        let keys: Vec<Value> = object_ids.iter().map(Value::from).collect();
+        let mut standings = Vec::new();
+        for list in key_lists(&keys) {
+            let sql = format!(
+                "SELECT object_id, standing, run_id FROM dingsync_object \
+                 WHERE corp = ? AND kind = ? AND object_id IN ({})",
+                placeholders(list.len()),
+            );
+            let args: Vec<Value> = [corp.into(), kind.label().into()].into_iter().chain(list).collect();
+            for row in self.rows(sql, &args).await? {
+                let standing = Standing::of_number(row.integer(1)?);
+                let run_id = row.integer(2)?.unwrap_or_default();
+                standings.push((row.text(0)?.unwrap_or_default(), standing, run_id));
+            }
+        }
+        Ok(standings)
+    }
+
+    /// Whether an object still waits to be read or is being read, parked or not; `None` where it is unknown.
+    pub async fn object_state(
+        &mut self,
+        corp_id: &str,
+        kind: Kind,
+        object_id: &str,
+    ) -> Result<Option<ObjectState>, StoreError> {
+        let sql = "SELECT wanted, done, lease, standing, parked_reason, read_at FROM dingsync_object \
+                   WHERE corp = ? AND kind = ? AND object_id = ?";
+        let corp = self.corp_number(corp_id).await?;
+        let Some(row) = self.row(sql, args![corp, kind.label(), object_id]).await? else {
+            return Ok(None);
+        };
+        Ok(Some(ObjectState {
+            wanted: row.integer(0)?.unwrap_or_default(),
+            done: row.integer(1)?.unwrap_or_default(),
+            is_leased: row.integer(2)?.is_some(),
+            standing: Standing::of_number(row.integer(3)?),
+            parked_reason: row.text(4)?,
+            read_at: row.millisecond(5)?,
+        }))
+    }
+}

@@ -1,0 +1,261 @@
+//! What the tests of the daemon share: a daemon as a process of its own, and a comparison of its database with the
+//! simulator's truth that uses none of the daemon's code.
+
+pub(crate) mod mirror;
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dingsync::clock::SystemClock;
+use dingsync::sim::{Options, Sim};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A condition that does not come true within this time never will.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A port that nobody uses at the moment.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// A simulator without limits of its own, in this process.
+pub(crate) async fn simulator(users: usize, departments: usize, seed: u64) -> Sim {
+    let options = Options { users, departments, seed, rate: 0, ..Options::default() };
+    Sim::start(options, Arc::new(SystemClock)).await.expect("the simulator starts")
+}
+
+/// A daemon's configuration and database, and the daemon while it runs.
+pub(crate) struct Daemon {
+    folder: TempDir,
+    ops_port: u16,
+    callback_port: u16,
+    child: Option<Child>,
+    http: reqwest::Client,
+}
+
+impl Daemon {
+    /// A daemon for the given simulators, named `main`, `second`, …, that has not been started. `more` is appended to
+    /// each organisation's table.
+    pub(crate) fn new(sims: &[&Sim], more: &str) -> Self {
+        let daemon = Self {
+            folder: TempDir::new().expect("a folder"),
+            ops_port: free_port(),
+            callback_port: free_port(),
+            child: None,
+            http: reqwest::Client::builder().no_proxy().build().expect("a client"),
+        };
+        let mut config = format!(
+            "[database]\nurl = \"sqlite://{}\"\n[server]\nlisten = \"127.0.0.1:{}\"\n[ops]\nlisten = \"127.0.0.1:{}\"\n\
+             [dingtalk]\naddress_calls_per_20s = 0\n",
+            daemon.database().display(),
+            daemon.callback_port,
+            daemon.ops_port,
+        );
+        for (sim, name) in sims.iter().zip(["main", "second", "third"]) {
+            config.push_str(&corp_table(sim, name, more));
+        }
+        daemon.configure(&config);
+        daemon
+    }
+
+    /// Replaces the whole configuration.
+    pub(crate) fn configure(&self, config: &str) {
+        fs::write(self.folder.path().join("dingsync.toml"), config).expect("a writable folder");
+    }
+
+    /// Adds to the configuration.
+    pub(crate) fn configure_more(&self, more: &str) {
+        let path = self.folder.path().join("dingsync.toml");
+        let config = fs::read_to_string(&path).expect("a configuration");
+        fs::write(path, format!("{config}\n{more}")).expect("a writable folder");
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.path().join("dingsync.db")
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn callback_url(&self, corp: &str) -> url::Url {
+        format!("http://127.0.0.1:{}/dingtalk/{corp}/callback", self.callback_port).parse().expect("a URL")
+    }
+
+    pub(crate) fn ops_url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.ops_port)
+    }
+
+    /// The log of all runs so far.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// A command of the program, in the daemon's folder, with nothing of this process's settings.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dingsync"));
+        command.args(arguments).current_dir(self.folder.path());
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DINGSYNC_")) {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = self.command(arguments);
+        tokio::task::spawn_blocking(move || command.output().expect("the command starts"))
+            .await
+            .expect("no panic")
+    }
+
+    /// Starts the daemon without waiting for anything.
+    pub(crate) fn spawn(&mut self, arguments: &[&str]) {
+        assert!(self.child.is_none(), "the daemon runs already");
+        let log = fs::File::options().create(true).append(true).open(self.folder.path().join("log"));
+        let mut command = self.command(&[&["serve"], arguments].concat());
+        command.stderr(log.expect("a log")).stdout(Stdio::null());
+        self.child = Some(command.spawn().expect("the daemon starts"));
+    }
+
+    /// Starts the daemon and waits until it takes callbacks.
+    pub(crate) async fn start(&mut self) {
+        self.spawn(&[]);
+        self.ready().await;
+    }
+
+    pub(crate) async fn ready(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.get("/readyz").await.map(|(status, _)| status) != Some(200) {
+            assert!(Instant::now() < deadline, "the daemon does not become ready:\n{}", self.log());
+            if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().expect("a child")) {
+                panic!("the daemon ended with {status}:\n{}", self.log());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the daemon runs").id()
+    }
+
+    /// Kills it without a word.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("the daemon can be killed");
+            child.wait().expect("a child");
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let killed = Command::new("kill").args(["-s", signal, &self.pid().to_string()]).status();
+        assert!(killed.expect("kill runs").success());
+    }
+
+    /// Waits for its end and brings the exit code.
+    pub(crate) async fn ended(&mut self) -> Option<i32> {
+        let mut child = self.child.take().expect("the daemon runs");
+        tokio::task::spawn_blocking(move || child.wait().expect("a child").code()).await.expect("no panic")
+    }
+
+    pub(crate) async fn stop(&mut self) {
+        self.signal("TERM");
+        assert_eq!(self.ended().await, Some(0), "{}", self.log());
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Option<(u16, String)> {
+        let response =
+            self.http.get(self.ops_url(path)).timeout(Duration::from_secs(10)).send().await.ok()?;
+        let status = response.status().as_u16();
+        Some((status, response.text().await.ok()?))
+    }
+
+    /// The status of one organisation, if the daemon answers.
+    pub(crate) async fn status(&self, corp: &str) -> Option<Value> {
+        let (200, text) = self.get("/api/v1/status").await? else { return None };
+        let status: Value = serde_json::from_str(&text).expect("JSON");
+        Some(status["corps"][corp].clone())
+    }
+
+    /// Waits until `condition` holds of the status.
+    pub(crate) async fn wait(&self, corp: &str, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
+        self.wait_for(corp, what, PATIENCE, condition).await
+    }
+
+    pub(crate) async fn wait_for(
+        &self,
+        corp: &str,
+        what: &str,
+        patience: Duration,
+        condition: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let deadline = Instant::now() + patience;
+        loop {
+            let status = self.status(corp).await;
+            if let Some(status) = status.as_ref().filter(|status| condition(status)) {
+                return status.clone();
+            }
+            assert!(Instant::now() < deadline, "no {what}: {status:#?}\n{}", self.log());
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until everything that is known of has been read, confirming reads included.
+    pub(crate) async fn at_rest(&self, corp: &str) -> Value {
+        self.wait(corp, "rest", |status| is_at_rest(status) && status["queue"]["confirming"] == 0).await
+    }
+
+    /// Waits until the mirror is what the simulator says, and fails with what differs.
+    pub(crate) async fn agrees_with(&self, sim: &Sim, corp: &str) {
+        self.at_rest(corp).await;
+        let differences = mirror::differences(&self.database(), sim);
+        assert!(
+            differences.is_empty(),
+            "{} differences:\n{}\n{}",
+            differences.len(),
+            differences.iter().take(40).cloned().collect::<Vec<_>>().join("\n"),
+            self.log()
+        );
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().ok();
+            child.wait().ok();
+        }
+    }
+}
+
+/// True when nothing waits but confirming reads.
+pub(crate) fn is_at_rest(status: &Value) -> bool {
+    let queue = &status["queue"];
+    status["bootstrap"]["state"] == "complete"
+        && ["pending", "running", "parked", "held"].iter().all(|count| queue[count] == 0)
+}
+
+/// The table of one organisation.
+pub(crate) fn corp_table(sim: &Sim, name: &str, more: &str) -> String {
+    let credentials = sim.credentials();
+    let url = sim.url();
+    format!(
+        "[corps.{name}]\ncorp_id = \"{}\"\napp_key = \"{}\"\napp_secret = \"{}\"\ncallback_token = \"{}\"\n\
+         callback_aes_key = \"{}\"\noapi_url = \"{url}\"\napi_url = \"{url}\"\n{more}\n",
+        credentials.corp_id,
+        credentials.app_key,
+        credentials.app_secret,
+        credentials.callback_token,
+        credentials.callback_aes_key,
+    )
+}
+
+/// No bound on calls but the simulator's.
+pub(crate) const UNBOUNDED: &str = "requests_per_second = 0";
