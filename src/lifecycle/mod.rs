@@ -108,6 +108,8 @@ impl Tasks {
     /// Waits for the shutdown, or for a task that dies, which is the shutdown of all; then for the end of every task.
     pub async fn wait(mut self) -> Result<(), EndError> {
         let died = tokio::select! {
+            // A task that has seen the shutdown already did not die.
+            biased;
             () = self.shutdown.cancelled() => None,
             Some(ended) = self.running.join_next_with_id() => Some(self.name_of(&ended)),
         };

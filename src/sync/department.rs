@@ -9,8 +9,8 @@ use crate::config::Guard;
 use crate::dingtalk::Class;
 use crate::lane::Lane;
 use crate::store::{
-    Action, Cause, Claim, Conn, Department, Entity, Expectations, Fate, Finish, Hint, Kind, Operation, Stamp,
-    Standing, StoreError, Stored,
+    Action, Cause, Claim, Conn, Department, Doubt, Entity, Expectations, Fate, Finish, Hint, Kind, Operation,
+    Stamp, Standing, StoreError, Stored,
 };
 
 /// What a look at a department brought.
@@ -70,7 +70,7 @@ impl Operation for FinishDepartment {
                 (Standing::Present, self.put(conn, dept_id, before.as_ref(), after).await?)
             }
         };
-        let reading = Reading { standing, action, again_in: None };
+        let reading = Reading::of(standing, action);
         let finish = conclude(&self.claim, reading, self.stamp.now);
         conn.finish(&self.claim, &finish, self.stamp.now).await?;
         Ok(finish)
@@ -88,7 +88,7 @@ impl FinishDepartment {
 
     /// Marks what this department's change has changed as well. Its own answer may be as late as this one was early.
     fn affected(&self, kind: Kind, object_id: String) -> Hint {
-        Hint { events: 1, expects: Expectations::CHANGED, ..self.hint(kind, object_id) }
+        Hint { doubt: Doubt::OneEvent, expects: Expectations::CHANGED, ..self.hint(kind, object_id) }
     }
 
     async fn put(

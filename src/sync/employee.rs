@@ -90,15 +90,20 @@ pub(super) fn settle(
     now: Timestamp,
 ) -> (Person, Fate) {
     let mut person = answer.person.clone();
-    for role in &mut person.roles {
-        let scope = scopes.iter().find(|(role_id, _)| *role_id == role.role_id);
-        role.manage_dept_ids = scope.map(|(_, departments)| departments.clone());
-    }
     let fate = match before {
         Some(before) if is_replaced(before, &person) => Fate::Replaced,
         _ => Fate::Lives,
     };
     let same = before.filter(|_| fate == Fate::Lives);
+    for role in &mut person.roles {
+        // The role's member list is what says this; only for a role that is new here its last word is looked up.
+        let stored = same.and_then(|same| same.row.roles.iter().find(|known| known.role_id == role.role_id));
+        let listed = scopes.iter().find(|(role_id, _)| *role_id == role.role_id);
+        role.manage_dept_ids = match stored {
+            Some(stored) => stored.manage_dept_ids.clone(),
+            None => listed.map(|(_, departments)| departments.clone()),
+        };
+    }
     let mut stored_main = None;
     if let Some(before) = same {
         for permission in &answer.lost {
@@ -116,6 +121,12 @@ pub(super) fn settle(
         membership.is_main = Some(Some(membership.dept_id) == main);
     }
     (person, fate)
+}
+
+/// Whether two answers differ in more than roles: those can vanish with the role itself, of which no event tells the
+/// person, and so are no sign that an event's own effect is shown.
+fn differs_beside_roles(before: &Person, after: &Person) -> bool {
+    before.row != after.row || before.departments != after.departments
 }
 
 /// DingTalk's main department; else the one that was and is hidden now; else the only one, or the smallest id.
@@ -146,10 +157,10 @@ impl Operation for FinishEmployee {
         let before = conn.employee(&self.stamp.corp_id, userid).await?;
         let mut replaced = false;
         let reading = match &self.look {
-            Look::Hidden => Reading { standing: Standing::Hidden, action: None, again_in: None },
+            Look::Hidden => Reading::of(Standing::Hidden, None),
             Look::Gone => {
                 let (standing, action) = self.remove(conn, before.as_ref()).await?;
-                Reading { standing, action, again_in: None }
+                Reading::of(standing, action)
             }
             Look::Present(answer) => {
                 let role_ids: Vec<i64> = answer.person.roles.iter().map(|role| role.role_id).collect();
@@ -163,7 +174,13 @@ impl Operation for FinishEmployee {
                 let refers_to_gone = follow_references(conn, &self.claim, &after, &self.stamp).await?;
                 let again_in = if answer.lost.is_empty() { None } else { Some(AFTER_KEPT) };
                 let again_in = again_in.or(refers_to_gone.then_some(ANSWER_LAG));
-                Reading { standing: Standing::Present, action, again_in }
+                Reading {
+                    shows_event: before
+                        .as_ref()
+                        .is_none_or(|before| differs_beside_roles(&before.row, &after)),
+                    again_in,
+                    ..Reading::of(Standing::Present, action)
+                }
             }
         };
         let finish = conclude(&self.claim, reading, self.stamp.now);

@@ -2,19 +2,22 @@
 
 use crate::dingtalk::event::Event;
 use crate::lane::Lane;
-use crate::store::{CATALOGUE, Cause, Expectations, Hint, Kind, Provenance};
+use crate::store::{CATALOGUE, Cause, Doubt, Expectations, Hint, Kind, Provenance};
 
 /// The root department carries the organisation's name.
 pub(super) const ROOT: i64 = 1;
 
 /// The hints of an event. An unknown event marks nothing; it is stored all the same.
 pub fn classify(event: &Event) -> Vec<Hint> {
+    // A role can be taken from a person by its deletion, of which another event tells: what a read then shows of roles
+    // cannot be said to be this event's doing.
+    let doubt = if event.event_type.starts_with("label_user_") { Doubt::Several } else { Doubt::OneEvent };
     let hint = |kind: Kind, object_id: String, expects: Expectations| Hint {
         kind,
         object_id,
         lane: Lane::Live,
         expects,
-        events: 1,
+        doubt,
         provenance: Provenance {
             cause: Cause::Event,
             event_id: event.event_id.clone(),

@@ -17,8 +17,17 @@ pub(super) struct Reading {
     pub(super) standing: Standing,
     /// What it did to the object's row.
     pub(super) action: Option<Action>,
+    /// Whether that can only be what an event was about.
+    pub(super) shows_event: bool,
     /// When it is worth another look for a reason of its own.
     pub(super) again_in: Option<Duration>,
+}
+
+impl Reading {
+    /// An answer and what it did.
+    pub(super) fn of(standing: Standing, action: Option<Action>) -> Self {
+        Self { standing, action, shows_event: action.is_some(), again_in: None }
+    }
 }
 
 /// Decides what follows a read that ended at `now`.
@@ -75,17 +84,17 @@ fn doubt_after(claim: &Claim, reading: Reading) -> Doubt {
     match claim.doubt {
         _ if is_late_enough => Doubt::None,
         Doubt::None if reading.action.is_none() => Doubt::None,
-        Doubt::OneEvent if shows_effect(claim, reading.action) => Doubt::None,
+        Doubt::OneEvent if shows_effect(claim, reading) => Doubt::None,
         Doubt::None | Doubt::OneEvent | Doubt::Several => Doubt::Several,
     }
 }
 
 /// Whether what a read did to the row can only be the effect of the event that asked for it. The first read of an object
 /// brings details that nobody had read, so that it always changes something.
-fn shows_effect(claim: &Claim, action: Option<Action>) -> bool {
-    match action {
+fn shows_effect(claim: &Claim, reading: Reading) -> bool {
+    match reading.action {
         Some(Action::Insert | Action::Restore) => claim.expects.any_of(Expectations::PRESENT),
-        Some(Action::Update) => claim.standing != Standing::Unread,
+        Some(Action::Update) => reading.shows_event && claim.standing != Standing::Unread,
         Some(Action::Delete) => true,
         None => false,
     }
@@ -125,7 +134,7 @@ mod tests {
     }
 
     fn concluded(claim: &Claim, standing: Standing, action: Option<Action>) -> Finish {
-        conclude(claim, Reading { standing, action, again_in: None }, claim.claimed_at)
+        conclude(claim, Reading::of(standing, action), claim.claimed_at)
     }
 
     #[test]

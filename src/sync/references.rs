@@ -3,8 +3,8 @@
 
 use crate::lane::Lane;
 use crate::store::{
-    CATALOGUE, Cause, Claim, Conn, Expectations, Hint, Kind, Membership, Person, Provenance, Stamp, Standing,
-    StoreError,
+    CATALOGUE, Cause, Claim, Conn, Doubt, Expectations, Hint, Kind, Membership, Person, Provenance, Stamp,
+    Standing, StoreError,
 };
 
 fn hint(claim: &Claim, kind: Kind, id: impl Into<String>) -> Hint {
@@ -20,7 +20,7 @@ fn affected(claim: &Claim, kind: Kind, id: impl Into<String>) -> Hint {
     Hint {
         provenance: claim.provenance.clone(),
         lane: Lane::Background,
-        events: 1,
+        doubt: Doubt::OneEvent,
         expects: Expectations::CHANGED,
         ..hint(claim, kind, id)
     }

@@ -188,7 +188,7 @@ impl Operation for FinishCatalogue {
         let roles = self.write_roles(conn).await?;
         let standing = if groups.held || roles.held { Standing::Held } else { Standing::Present };
         let action = (groups.changed || roles.changed).then_some(Action::Update);
-        let reading = Reading { standing: Standing::Present, action, again_in: None };
+        let reading = Reading::of(Standing::Present, action);
         let finish = Finish { standing, ..conclude(&self.claim, reading, self.stamp.now) };
         conn.finish(&self.claim, &finish, self.stamp.now).await?;
         Ok(finish)
@@ -278,7 +278,7 @@ impl FinishCatalogue {
                 .into_iter()
                 .map(|userid| Hint {
                     provenance: self.claim.provenance.clone(),
-                    events: 1,
+                    doubt: Doubt::OneEvent,
                     expects: Expectations::CHANGED,
                     ..Hint::of(Kind::Employee, userid, self.claim.lane, self.claim.provenance.cause)
                 })
@@ -314,8 +314,7 @@ impl Operation for MemberPage {
         if self.forget {
             conn.forget_role_scopes(corp_id, self.role_id, self.reading).await?;
         }
-        let reading =
-            Reading { standing: self.standing, action: changed.then_some(Action::Update), again_in: None };
+        let reading = Reading::of(self.standing, changed.then_some(Action::Update));
         let mut finish = conclude(&self.claim, reading, *now);
         if self.read_before > SHORT_LIST {
             finish = Finish { confirm: Confirm::No, doubt: Doubt::None, ..finish };

@@ -153,7 +153,7 @@ impl Operation for Step {
         if let Some(progress) = &self.progress {
             conn.keep_progress(&self.claim, progress).await?;
         }
-        let reading = Reading { standing: Standing::Present, action: None, again_in: None };
+        let reading = Reading::of(Standing::Present, None);
         let finish = conclude(&self.claim, reading, self.stamp.now);
         if let Some(end) = &self.end {
             self.mark_missing(conn, end).await?;

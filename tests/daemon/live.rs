@@ -7,7 +7,8 @@ use crate::support::{Daemon, UNBOUNDED, simulator};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_organisation_with_lagging_answers_and_shuffled_events_is_mirrored() {
-    let sim = simulator(1_200, 90, 2).await;
+    let seed = std::env::var("SEED").map_or(2, |s| s.parse().unwrap());
+    let sim = simulator(1_200, 90, seed).await;
     let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
     daemon.start().await;
     daemon.agrees_with(&sim, "main").await;

@@ -216,6 +216,15 @@ impl Daemon {
     pub(crate) async fn agrees_with(&self, sim: &Sim, corp: &str) {
         self.at_rest(corp).await;
         let differences = mirror::differences(&self.database(), sim);
+        if !differences.is_empty()
+            && let Ok(to) = std::env::var("KEEP")
+        {
+            fs::create_dir_all(&to).unwrap();
+            for suffix in ["", "-wal"] {
+                fs::copy(format!("{}{suffix}", self.database().display()), format!("{to}/d.db{suffix}"))
+                    .unwrap();
+            }
+        }
         assert!(
             differences.is_empty(),
             "{} differences:\n{}\n{}",

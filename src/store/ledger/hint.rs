@@ -84,8 +84,8 @@ impl Conn {
                     now,
                     now,
                     hint.expects.0,
-                    Doubt::of_events(hint.events).number(),
-                    (hint.events > 0).then_some(now),
+                    hint.doubt.number(),
+                    (hint.doubt > Doubt::None).then_some(now),
                     hint.provenance.cause.rank(),
                     hint.provenance.event_id.clone(),
                     hint.provenance.operator_userid.clone(),
@@ -107,7 +107,7 @@ fn coalesced(hints: &[Hint]) -> Vec<Hint> {
         if same {
             kept.lane = kept.lane.min(later.lane);
             kept.expects = kept.expects.and(later.expects);
-            kept.events += later.events;
+            kept.doubt = kept.doubt.and(later.doubt);
             kept.run_id = kept.run_id.max(later.run_id);
             if later.provenance.cause >= kept.provenance.cause {
                 kept.provenance = later.provenance.clone();

@@ -117,11 +117,11 @@ pub enum Doubt {
 impl Doubt {
     const ALL: [Self; 3] = [Self::None, Self::OneEvent, Self::Several];
 
-    /// The doubt that so many events raise.
-    fn of_events(events: i64) -> Self {
-        match events {
-            0 => Self::None,
-            1 => Self::OneEvent,
+    /// What remains of both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::None, doubt) | (doubt, Self::None) => doubt,
             _ => Self::Several,
         }
     }
@@ -147,8 +147,8 @@ pub struct Hint {
     pub lane: Lane,
     /// What it expects.
     pub expects: Expectations,
-    /// How many events it stands for.
-    pub events: i64,
+    /// [`Doubt::None`] where no event is behind it.
+    pub doubt: Doubt,
     /// Why.
     pub provenance: Provenance,
     /// The run that it belongs to; 0 for none.
@@ -163,7 +163,7 @@ impl Hint {
             object_id: object_id.into(),
             lane,
             expects: Expectations::NONE,
-            events: 0,
+            doubt: Doubt::None,
             provenance: Provenance::of(cause),
             run_id: 0,
         }
