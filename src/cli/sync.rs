@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::exit::{Exit, Failure};
 use super::session::Session;
@@ -18,6 +19,8 @@ use crate::store::{
 use crate::sync::Context;
 
 const LOOK: Duration = Duration::from_millis(100);
+/// How long somebody who waits for one object is kept waiting.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum What {
@@ -89,6 +92,16 @@ async fn read_again(
     for (kind, id) in &reads {
         states.push(at_rest(session, context, *kind, id).await?);
     }
+    if states.iter().flatten().any(ObjectState::is_busy) {
+        return Err(Failure::new(
+            Exit::TryLater,
+            anyhow::anyhow!(
+                "DingTalk has not shown {} {id} within {} s; it stays marked, and is read as soon as that is possible",
+                args.what.entity().label(),
+                PATIENCE.as_secs(),
+            ),
+        ));
+    }
     let changes = {
         let mut reader = session.store.reader().await?;
         reader.changes_of(&context.corp_id, args.what.entity(), &id, before).await?
@@ -129,18 +142,17 @@ async fn resolve(session: &Session, context: &Context, args: &SyncArgs) -> Resul
     }
 }
 
+/// Where an object stands once nothing waits for it any more, or when patience ends.
 async fn at_rest(
     session: &Session,
     context: &Context,
     kind: Kind,
     id: &str,
 ) -> Result<Option<ObjectState>, StoreError> {
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let state = session.store.reader().await?.object_state(&context.corp_id, kind, id).await?;
-        let busy = state.as_ref().is_some_and(|state| {
-            state.parked_reason.is_none() && (state.is_leased || state.wanted > state.done)
-        });
-        if !busy {
+        if !state.as_ref().is_some_and(ObjectState::is_busy) || Instant::now() > deadline {
             return Ok(state);
         }
         tokio::time::sleep(LOOK).await;

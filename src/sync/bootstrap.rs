@@ -11,9 +11,12 @@ use tracing::{info, warn};
 use super::context::{Context, WorkError};
 use super::convert::SHANGHAI;
 use super::hints::ROOT;
+use super::runs::{End, Patience};
 use crate::dingtalk::Class;
 use crate::lane::Lane;
-use crate::store::{BootstrapState, CATALOGUE, Cause, Conn, Hint, Kind, Operation, Run, StoreError};
+use crate::store::{
+    BootstrapState, CATALOGUE, Cause, Conn, Hint, Kind, Operation, Run, RunState, StoreError,
+};
 
 /// What has to be read before everybody is visible. People's details come behind it.
 const PAGES: [Kind; 4] = [Kind::RoleCatalogue, Kind::Department, Kind::Walk, Kind::RoleMembers];
@@ -23,66 +26,83 @@ const REPORT: Duration = Duration::from_secs(10);
 const USUAL_PAUSE: Duration = Duration::from_secs(2);
 
 impl Context {
-    /// Pulls everything: comes back when every page has been stored.
-    pub(super) async fn bootstrap(&self, run: &Run) -> Result<(), WorkError> {
+    /// Pulls everything: comes back when every page has been stored, or is known not to be had.
+    pub(super) async fn bootstrap(&self, run: &Run, patience: Patience) -> Result<End, WorkError> {
         self.pulling.store(true, Ordering::Relaxed);
-        let result = self.pull(run).await;
+        let result = self.pull(run, patience).await;
         self.pulling.store(false, Ordering::Relaxed);
         self.wake.notify_one();
         result
     }
 
-    async fn pull(&self, run: &Run) -> Result<(), WorkError> {
+    async fn pull(&self, run: &Run, patience: Patience) -> Result<End, WorkError> {
         let corp = self.store.reader().await?.corp(&self.corp_id).await?;
         if corp.is_none_or(|corp| corp.bootstrap_run != run.id) {
-            let hints = self.seeds(run.id).await?;
+            let hints = self.seeds(run.id, patience).await?;
             info!(corp = self.name, roots = hints.len(), "pulling the whole organisation");
             self.write(Seed { corp_id: self.corp_id.clone(), run_id: run.id, hints, now: self.now() })
                 .await?;
             self.wake.notify_one();
         }
+        let parked = tokio::select! {
+            parked = self.until_worked_off(run, &PAGES, patience) => parked?,
+            failed = self.report_progress(run.id) => return Err(failed.into()),
+        };
+        let Some(parked) = parked else {
+            return Ok(End {
+                state: RunState::Failed,
+                error: Some("DingTalk does not answer".to_owned()),
+                try_later: true,
+            });
+        };
+        let seen = self.note_progress(run.id).await?;
+        if parked == 0 {
+            info!(
+                corp = self.name,
+                employees = seen.people,
+                departments = seen.departments,
+                "everybody is visible; details follow in the background"
+            );
+            return Ok(End::of(RunState::Complete, None));
+        }
+        warn!(corp = self.name, parked, "parts of the organisation cannot be read: some objects are parked");
+        Ok(End::of(RunState::Partial, Some(unreadable(parked))))
+    }
+
+    /// Notes and reports how far the pull is, until that fails.
+    async fn report_progress(&self, run_id: i64) -> StoreError {
         let mut reported = Instant::now();
-        let mut noted: Option<Instant> = None;
         loop {
-            tokio::time::sleep(LOOK).await;
-            let (waiting, _) = {
-                let mut reader = self.store.reader().await?;
-                reader.run_remains(&self.corp_id, run.id, &PAGES).await?
-            };
-            if waiting > 0 && noted.is_some_and(|noted| noted.elapsed() < NOTE) {
-                continue;
-            }
-            noted = Some(Instant::now());
-            let progress = Progress { corp_id: self.corp_id.clone(), run_id: run.id, now: self.now() };
-            let seen = self.write(progress).await?;
-            if seen.state == BootstrapState::Complete {
-                info!(
-                    corp = self.name,
-                    employees = seen.people,
-                    departments = seen.departments,
-                    "everybody is visible; details follow in the background"
-                );
-                return Ok(());
-            }
-            if reported.elapsed() >= REPORT {
-                reported = Instant::now();
-                info!(
-                    corp = self.name,
-                    employees = seen.people,
-                    departments = seen.departments,
-                    waiting = seen.waiting,
-                    dingtalk = self.client.health().condition.label(),
-                    "pulling"
-                );
-                if seen.state == BootstrapState::Failed {
-                    warn!(
+            match self.note_progress(run_id).await {
+                Ok(seen) if reported.elapsed() >= REPORT => {
+                    reported = Instant::now();
+                    info!(
                         corp = self.name,
-                        parked = seen.parked,
-                        "parts of the organisation cannot be read: some objects are parked"
+                        employees = seen.people,
+                        departments = seen.departments,
+                        waiting = seen.waiting,
+                        dingtalk = self.client.health().condition.label(),
+                        "pulling"
                     );
                 }
+                Ok(_) => {}
+                Err(error) => return error,
             }
+            tokio::time::sleep(NOTE).await;
         }
+    }
+
+    async fn note_progress(&self, run_id: i64) -> Result<Seen, StoreError> {
+        self.write(Progress { corp_id: self.corp_id.clone(), run_id, now: self.now() }).await
+    }
+
+    /// A pull that lacked something is complete once that has been read after all.
+    pub(super) async fn complete_late(&self) -> Result<(), StoreError> {
+        let corp = self.store.reader().await?.corp(&self.corp_id).await?;
+        if let Some(corp) = corp.filter(|corp| corp.bootstrap == BootstrapState::Failed) {
+            self.note_progress(corp.bootstrap_run).await?;
+        }
+        Ok(())
     }
 
     /// Where the visible part of the organisation begins (`contacts-api.md §3`): not always at the root.
@@ -106,11 +126,18 @@ impl Context {
         }
     }
 
-    async fn seeds(&self, run_id: i64) -> Result<Vec<Hint>, WorkError> {
+    async fn seeds(&self, run_id: i64, patience: Patience) -> Result<Vec<Hint>, WorkError> {
+        let started = Instant::now();
         let mut complained = false;
         let (departments, people) = loop {
             match self.roots().await {
                 Err(WorkError::Api(error)) => {
+                    let needs_a_person = matches!(error.class, Class::Credentials | Class::Denied(_));
+                    if patience == Patience::Limited
+                        && (needs_a_person || started.elapsed() > Patience::LIMIT)
+                    {
+                        return Err(error.into());
+                    }
                     if !complained {
                         warn!(corp = self.name, %error, "the pull waits for DingTalk");
                         complained = true;
@@ -166,11 +193,13 @@ struct Progress {
 }
 
 struct Seen {
-    state: BootstrapState,
     people: i64,
     departments: i64,
     waiting: i64,
-    parked: i64,
+}
+
+fn unreadable(parked: i64) -> String {
+    format!("{parked} departments or roles cannot be read: DingTalk refuses to show them")
 }
 
 impl Operation for Progress {
@@ -187,13 +216,11 @@ impl Operation for Progress {
         conn.note_run_progress(self.run_id, "pages", people, None).await?;
         let known = conn.corp(&self.corp_id).await?.map(|corp| corp.bootstrap);
         if known != Some(state) {
-            let error = (state == BootstrapState::Failed).then(|| {
-                format!("{parked} departments or roles cannot be read: DingTalk refuses to show them")
-            });
+            let error = (state == BootstrapState::Failed).then(|| unreadable(parked));
             conn.set_bootstrap(&self.corp_id, state, error.as_deref(), self.now).await?;
             conn.end_filling().await?;
         }
-        Ok(Seen { state, people, departments, waiting, parked })
+        Ok(Seen { people, departments, waiting })
     }
 }
 

@@ -10,6 +10,7 @@ use tracing::warn;
 
 use super::context::{Context, WorkError};
 use super::convert;
+use super::runs::{End, Patience};
 use crate::dingtalk::Class;
 use crate::lane::Lane;
 use crate::store::{
@@ -20,8 +21,6 @@ use crate::store::{
 /// Objects looked at together.
 const TOGETHER: usize = 8;
 const BATCH: usize = 200;
-/// How long a comparison waits for DingTalk before it is given up.
-const PATIENCE: Duration = Duration::from_mins(5);
 const USUAL_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// How long a second look waits for work that is under way on the same object.
@@ -39,23 +38,23 @@ struct Findings {
 }
 
 impl Findings {
-    fn end(&self) -> (RunState, Option<String>) {
+    fn end(&self) -> End {
         match self.unreadable.as_slice() {
-            [] => (RunState::Complete, None),
-            parts => (RunState::Partial, Some(format!("could not be read: {}", parts.join("; ")))),
+            [] => End::of(RunState::Complete, None),
+            parts => End::of(RunState::Partial, Some(format!("could not be read: {}", parts.join("; ")))),
         }
     }
 }
 
 impl Context {
     /// Compares and reports.
-    pub(super) async fn verify(&self, run: &Run) -> Result<(RunState, Option<String>), WorkError> {
-        Ok(Comparison::new(self, run).go().await?.end())
+    pub(super) async fn verify(&self, run: &Run, patience: Patience) -> Result<End, WorkError> {
+        Ok(Comparison::new(self, run, patience).go().await?.end())
     }
 
     /// Compares, marks what differs, and waits until it is repaired.
-    pub(super) async fn reconcile(&self, run: &Run) -> Result<(RunState, Option<String>), WorkError> {
-        let findings = Comparison::new(self, run).go().await?;
+    pub(super) async fn reconcile(&self, run: &Run, patience: Patience) -> Result<End, WorkError> {
+        let findings = Comparison::new(self, run, patience).go().await?;
         let hint = |kind, id: String| Hint {
             run_id: run.id,
             ..Hint::of(kind, id, Lane::Background, Cause::Reconcile)
@@ -71,36 +70,41 @@ impl Context {
         }
         hints.extend(findings.scopes.iter().map(|role_id| hint(Kind::RoleMembers, role_id.to_string())));
         self.mark(hints).await?;
-        loop {
-            let (waiting, parked) = {
-                let mut reader = self.store.reader().await?;
-                reader.run_remains(&self.corp_id, run.id, &Kind::ALL).await?
-            };
-            match (waiting, parked) {
-                (0, 0) => return Ok(findings.end()),
-                (0, parked) => {
-                    let error = format!("{parked} objects are parked: DingTalk refuses to show them");
-                    return Ok((RunState::Partial, Some(error)));
-                }
-                _ => tokio::time::sleep(LOOK).await,
+        let parked = self.until_worked_off(run, &Kind::ALL, patience).await?;
+        Ok(match parked {
+            Some(0) => findings.end(),
+            Some(parked) => {
+                let error = format!("{parked} objects are parked: DingTalk refuses to show them");
+                End::of(RunState::Partial, Some(error))
             }
-        }
+            None => End {
+                state: RunState::Partial,
+                error: Some("what differs is marked, but DingTalk does not answer".to_owned()),
+                try_later: true,
+            },
+        })
     }
 
     /// Makes a call that no object is waiting for: trouble is waited out.
-    async fn patiently<T, F>(&self, run: &Run, mut call: impl FnMut() -> F) -> Result<T, WorkError>
+    async fn patiently<T, F>(
+        &self,
+        run: &Run,
+        patience: Patience,
+        mut call: impl FnMut() -> F,
+    ) -> Result<T, WorkError>
     where
         F: Future<Output = Result<T, WorkError>>,
     {
-        let deadline = Instant::now() + PATIENCE;
+        let started = Instant::now();
         loop {
             let error = match call().await {
                 Err(WorkError::Api(error)) if error.class.is_trouble() => error,
                 result => return result,
             };
-            let hopeless =
-                matches!(error.class, Class::Credentials | Class::Denied(_) | Class::UnknownMethod);
-            if hopeless || Instant::now() > deadline {
+            let needs_a_person = matches!(error.class, Class::Credentials | Class::Denied(_));
+            let enough =
+                patience == Patience::Limited && (needs_a_person || started.elapsed() > Patience::LIMIT);
+            if enough || error.class == Class::UnknownMethod {
                 return Err(error.into());
             }
             warn!(corp = self.name, run = run.id, %error, "a comparison waits for DingTalk");
@@ -114,10 +118,7 @@ impl Context {
         let deadline = Instant::now() + UNDER_WAY;
         while Instant::now() < deadline {
             let state = self.store.reader().await?.object_state(&self.corp_id, kind, object_id).await?;
-            let busy = state.is_some_and(|state| {
-                state.is_leased || (state.wanted > state.done && state.parked_reason.is_none())
-            });
-            if !busy {
+            if !state.is_some_and(|state| state.is_busy()) {
                 break;
             }
             tokio::time::sleep(LOOK).await;
@@ -130,6 +131,7 @@ impl Context {
 struct Comparison<'run> {
     context: &'run Context,
     run: &'run Run,
+    patience: Patience,
     visited: HashSet<i64>,
     listed: HashSet<String>,
     departments: BTreeSet<i64>,
@@ -142,10 +144,11 @@ struct Comparison<'run> {
 }
 
 impl<'run> Comparison<'run> {
-    fn new(context: &'run Context, run: &'run Run) -> Self {
+    fn new(context: &'run Context, run: &'run Run, patience: Patience) -> Self {
         Self {
             context,
             run,
+            patience,
             visited: HashSet::new(),
             listed: HashSet::new(),
             departments: BTreeSet::new(),
@@ -196,7 +199,7 @@ impl<'run> Comparison<'run> {
     /// Goes down from the visible roots.
     async fn tree(&mut self) -> Result<(), WorkError> {
         let context = self.context;
-        let (roots, people) = context.patiently(self.run, || context.roots()).await?;
+        let (roots, people) = context.patiently(self.run, self.patience, || context.roots()).await?;
         for userid in people {
             self.listed.insert(userid.clone());
             self.compare_person(userid).await?;
@@ -221,7 +224,7 @@ impl<'run> Comparison<'run> {
     async fn members(&mut self, dept_id: i64) -> Result<Vec<i64>, WorkError> {
         let context = self.context;
         let children = context
-            .patiently(self.run, || async {
+            .patiently(self.run, self.patience, || async {
                 Ok(context.client.child_departments(Lane::Background, dept_id).await?)
             })
             .await?;
@@ -229,7 +232,7 @@ impl<'run> Comparison<'run> {
         let mut cursor = 0;
         loop {
             let page = context
-                .patiently(self.run, || async {
+                .patiently(self.run, self.patience, || async {
                     Ok(context.client.members(Lane::Background, dept_id, cursor).await?)
                 })
                 .await?;
@@ -250,7 +253,7 @@ impl<'run> Comparison<'run> {
 
     async fn compare_department(&mut self, dept_id: i64) -> Result<(), WorkError> {
         let context = self.context;
-        match context.patiently(self.run, || context.department_difference(dept_id)).await {
+        match context.patiently(self.run, self.patience, || context.department_difference(dept_id)).await {
             Ok(None) => {}
             Ok(Some(_)) => drop(self.departments.insert(dept_id)),
             Err(error) => self.unreadable(&format!("department {dept_id}"), error)?,
@@ -278,14 +281,17 @@ impl<'run> Comparison<'run> {
 
     async fn roles(&mut self) -> Result<(), WorkError> {
         let context = self.context;
-        match context.patiently(self.run, || context.catalogue_differences()).await {
+        match context.patiently(self.run, self.patience, || context.catalogue_differences()).await {
             Ok(items) => self.catalogue = !items.is_empty(),
             Err(WorkError::Api(error)) if error.class == Class::UnknownMethod => return Ok(()),
             Err(error) => self.unreadable("the list of roles", error)?,
         }
         let roles = context.store.reader().await?.roles(&context.corp_id).await?;
         for (role_id, _) in roles.into_iter().filter(|(_, stored)| stored.deleted_at.is_none()) {
-            match context.patiently(self.run, || context.role_member_differences(role_id)).await {
+            match context
+                .patiently(self.run, self.patience, || context.role_member_differences(role_id))
+                .await
+            {
                 Ok(differing) => {
                     self.progress("roles", 1).await?;
                     for (userid, difference) in differing {
@@ -305,7 +311,7 @@ impl<'run> Comparison<'run> {
 
     async fn compare_person(&mut self, userid: String) -> Result<(), WorkError> {
         let context = self.context;
-        let looked = context.patiently(self.run, || context.person_difference(&userid)).await;
+        let looked = context.patiently(self.run, self.patience, || context.person_difference(&userid)).await;
         self.take_person(userid, looked).await
     }
 
@@ -324,8 +330,7 @@ impl<'run> Comparison<'run> {
 
     /// Everybody's own read; for a quick comparison only of those whom no page showed.
     async fn stored_people(&mut self) -> Result<(), WorkError> {
-        let context = self.context;
-        let run = self.run;
+        let (context, run, patience) = (self.context, self.run, self.patience);
         let mut after = String::new();
         loop {
             let ids = {
@@ -340,7 +345,8 @@ impl<'run> Comparison<'run> {
             let due: Vec<String> = due.collect();
             let mut looks = futures_util::stream::iter(due)
                 .map(|userid| async move {
-                    let looked = context.patiently(run, || context.person_difference(&userid)).await;
+                    let looked =
+                        context.patiently(run, patience, || context.person_difference(&userid)).await;
                     (userid, looked)
                 })
                 .buffer_unordered(TOGETHER);
@@ -356,7 +362,8 @@ impl<'run> Comparison<'run> {
         let mut items = Vec::new();
         for dept_id in std::mem::take(&mut self.departments) {
             context.at_rest(Kind::Department, &dept_id.to_string()).await?;
-            match context.patiently(self.run, || context.department_difference(dept_id)).await {
+            match context.patiently(self.run, self.patience, || context.department_difference(dept_id)).await
+            {
                 Ok(item) => items.extend(item),
                 Err(error) => self.unreadable(&format!("department {dept_id}"), error)?,
             }
@@ -364,14 +371,16 @@ impl<'run> Comparison<'run> {
         }
         if self.catalogue {
             context.at_rest(Kind::RoleCatalogue, CATALOGUE).await?;
-            items.extend(context.patiently(self.run, || context.catalogue_differences()).await?);
+            items.extend(
+                context.patiently(self.run, self.patience, || context.catalogue_differences()).await?,
+            );
         }
         let mut people = BTreeMap::new();
-        let run = self.run;
+        let (run, patience) = (self.run, self.patience);
         let mut looks = futures_util::stream::iter(std::mem::take(&mut self.people))
             .map(|userid| async move {
                 context.at_rest(Kind::Employee, &userid).await?;
-                let item = context.patiently(run, || context.person_difference(&userid)).await;
+                let item = context.patiently(run, patience, || context.person_difference(&userid)).await;
                 Ok::<_, WorkError>((userid, item))
             })
             .buffer_unordered(TOGETHER);
@@ -396,7 +405,9 @@ impl<'run> Comparison<'run> {
         let context = self.context;
         for role_id in std::mem::take(&mut self.scopes) {
             context.at_rest(Kind::RoleMembers, &role_id.to_string()).await?;
-            let differing = context.patiently(self.run, || context.role_member_differences(role_id)).await?;
+            let differing = context
+                .patiently(self.run, self.patience, || context.role_member_differences(role_id))
+                .await?;
             for (userid, difference) in differing {
                 let Some(difference) = difference else { continue };
                 self.scopes.insert(role_id);

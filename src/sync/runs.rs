@@ -7,15 +7,49 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use tokio::time::Instant;
+
 use super::context::{Context, WorkError};
 use crate::dingtalk::Class;
+use crate::dingtalk::client::Condition;
 use crate::lifecycle::Pulse;
-use crate::store::{BootstrapState, Conn, Operation, Run, RunKind, RunState, StoreError};
+use crate::store::{BootstrapState, Conn, Kind, Operation, Run, RunKind, RunState, StoreError};
+
+/// How long a run waits for a DingTalk that does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// For as long as it takes: nobody watches, and what is to be done has to be done.
+    Endless,
+    /// Somebody waits for the end, who can try again later.
+    Limited,
+}
+
+impl Patience {
+    /// When to give up, after so long without an answer.
+    pub(super) const LIMIT: Duration = Duration::from_mins(2);
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) state: RunState,
+    pub(super) error: Option<String>,
+    /// Given up for a reason that passes by itself.
+    pub(super) try_later: bool,
+}
+
+impl End {
+    pub(super) fn of(state: RunState, error: Option<String>) -> Self {
+        Self { state, error, try_later: false }
+    }
+}
 
 /// Another process may have asked for a run: look at least this often.
 const LOOK: Duration = Duration::from_millis(500);
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 const BEAT: Duration = Duration::from_secs(5);
+/// How often the workers' progress on a run is looked at.
+const PROGRESS_LOOK: Duration = Duration::from_millis(100);
 
 /// Carries out what is asked for until `shutdown`. A run that is interrupted by it is begun again after the next start.
 pub(super) async fn carry_out_runs(context: Arc<Context>, shutdown: CancellationToken, pulse: Pulse) {
@@ -36,12 +70,22 @@ async fn carry_out(context: Arc<Context>) {
     loop {
         match context.next_run().await {
             Ok(Some(run)) => {
-                if let Err(error) = context.carry_out(&run).await {
+                // A report is asked for by somebody who waits; everything else has to be done some day.
+                let patience = match run.kind {
+                    RunKind::Verify => Patience::Limited,
+                    RunKind::Bootstrap | RunKind::Reconcile => Patience::Endless,
+                };
+                if let Err(error) = context.carry_out(&run, patience).await {
                     warn!(corp = context.name, run = run.id, %error, "a run waits for the database");
                     tokio::time::sleep(STORE_PAUSE).await;
                 }
             }
-            Ok(None) => tokio::time::sleep(LOOK).await,
+            Ok(None) => {
+                tokio::time::sleep(LOOK).await;
+                if let Err(error) = context.complete_late().await {
+                    warn!(corp = context.name, %error, "the state of the pull cannot be looked at");
+                }
+            }
             Err(error) => {
                 warn!(corp = context.name, %error, "the list of runs cannot be read; waiting for the database");
                 tokio::time::sleep(STORE_PAUSE).await;
@@ -79,25 +123,54 @@ impl Context {
     pub async fn carry_out_run(&self, run_id: i64) -> Result<(), StoreError> {
         let run = self.store.reader().await?.run(run_id).await?;
         match run {
-            Some(run) => self.carry_out(&run).await,
+            Some(run) => self.carry_out(&run, Patience::Limited).await,
             None => Ok(()),
         }
     }
 
-    async fn carry_out(&self, run: &Run) -> Result<(), StoreError> {
+    /// Waits until no object of `kinds` that `run` has marked waits any more. Brings how many are parked; `None` if
+    /// DingTalk was away for longer than `patience` allows.
+    pub(super) async fn until_worked_off(
+        &self,
+        run: &Run,
+        kinds: &[Kind],
+        patience: Patience,
+    ) -> Result<Option<i64>, StoreError> {
+        let mut left = i64::MAX;
+        let mut moved = Instant::now();
+        loop {
+            let (waiting, parked) = {
+                let mut reader = self.store.reader().await?;
+                reader.run_remains(&self.corp_id, run.id, kinds).await?
+            };
+            if waiting == 0 {
+                return Ok(Some(parked));
+            }
+            if waiting != left || self.client.health().condition == Condition::Ok {
+                left = waiting;
+                moved = Instant::now();
+            }
+            if patience == Patience::Limited && moved.elapsed() > Patience::LIMIT {
+                return Ok(None);
+            }
+            tokio::time::sleep(PROGRESS_LOOK).await;
+        }
+    }
+
+    async fn carry_out(&self, run: &Run, patience: Patience) -> Result<(), StoreError> {
         self.write(BeginRun { run_id: run.id, now: self.now() }).await?;
         let result = match run.kind {
-            RunKind::Bootstrap => self.bootstrap(run).await.map(|()| (RunState::Complete, None)),
-            RunKind::Reconcile => self.reconcile(run).await,
-            RunKind::Verify => self.verify(run).await,
+            RunKind::Bootstrap => self.bootstrap(run, patience).await,
+            RunKind::Reconcile => self.reconcile(run, patience).await,
+            RunKind::Verify => self.verify(run, patience).await,
         };
-        let mut try_later = false;
-        let (state, error) = match result {
+        let end = match result {
             Ok(end) => end,
-            Err(WorkError::Api(error)) => {
-                try_later = matches!(error.class, Class::Retry | Class::Throttle(_));
-                (RunState::Failed, Some(error.to_string()))
-            }
+            Err(WorkError::Api(error)) => End {
+                state: RunState::Failed,
+                try_later: matches!(error.class, Class::Retry | Class::Throttle(_)),
+                error: Some(error.to_string()),
+            },
             Err(WorkError::Store(error)) => return Err(error),
         };
         if run.kind != RunKind::Bootstrap {
@@ -105,12 +178,11 @@ impl Context {
                 corp = self.name,
                 run = run.id,
                 kind = run.kind.label(),
-                state = state.label(),
+                state = end.state.label(),
                 "a run is over"
             );
         }
-        let end = EndRun { run: run.clone(), state, error, try_later, now: self.now() };
-        self.write(end).await
+        self.write(EndRun { run: run.clone(), end, now: self.now() }).await
     }
 }
 
@@ -144,9 +216,7 @@ impl Operation for BeginRun {
 
 struct EndRun {
     run: Run,
-    state: RunState,
-    error: Option<String>,
-    try_later: bool,
+    end: End,
     now: Timestamp,
 }
 
@@ -154,10 +224,11 @@ impl Operation for EndRun {
     type Output = ();
 
     async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
-        let is_reconciled = self.run.kind == RunKind::Reconcile && self.state == RunState::Complete;
+        let End { state, error, try_later } = &self.end;
+        let is_reconciled = self.run.kind == RunKind::Reconcile && *state == RunState::Complete;
         if is_reconciled {
             conn.set_reconciled(&self.run.corp_id, self.now).await?;
         }
-        conn.end_run(self.run.id, self.state, self.error.as_deref(), self.try_later, self.now).await
+        conn.end_run(self.run.id, *state, error.as_deref(), *try_later, self.now).await
     }
 }

@@ -350,3 +350,10 @@ pub struct ObjectState {
     /// The last read.
     pub read_at: Option<Timestamp>,
 }
+
+impl ObjectState {
+    /// True while a read is under way or due.
+    pub fn is_busy(&self) -> bool {
+        self.parked_reason.is_none() && (self.is_leased || self.wanted > self.done)
+    }
+}
