@@ -2,6 +2,7 @@
 
 mod check;
 mod config;
+mod demo;
 mod exit;
 mod migrate;
 mod output;
@@ -74,6 +75,8 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// Show the effective configuration and where each value comes from
     Config(config::ConfigArgs),
+    /// Show everything on this machine: a DingTalk, the daemon, a company that lives on, and a check at the end
+    Demo(demo::DemoArgs),
     /// Run a DingTalk on this machine: an organisation, its API, its events, and every fault it is known for
     Sim(crate::sim::Args),
 }
@@ -168,6 +171,7 @@ async fn run(app: App, command: Command) -> Result<Exit, Failure> {
         Command::Check(args) => check::check(app, args).await,
         Command::Migrate(args) => migrate::migrate(app, args).await,
         Command::Config(args) => config::config(&app, &args),
+        Command::Demo(args) => demo::demo(app, args).await,
         Command::Sim(args) => simulate(args).await,
     }
 }

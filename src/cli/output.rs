@@ -29,14 +29,21 @@ pub(super) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> Result<
     for row in rows {
         let mut text = String::new();
         for (at, (cell, width)) in row.iter().zip(widths).enumerate() {
-            text.push_str(cell);
             if at + 1 < COLUMNS {
-                text.extend(std::iter::repeat_n(' ', width - display_width(cell) + 2));
+                text.push_str(&padded(cell, width + 2));
+            } else {
+                text.push_str(cell);
             }
         }
         line(text.trim_end())?;
     }
     Ok(())
+}
+
+/// `text`, filled up with spaces to so many columns of a terminal.
+pub(super) fn padded(text: &str, columns: usize) -> String {
+    let missing = columns.saturating_sub(display_width(text));
+    format!("{text}{}", " ".repeat(missing))
 }
 
 /// Columns on a terminal: Chinese characters take two.

@@ -16,7 +16,7 @@ use super::exit::{Exit, Failure};
 use super::session::Session;
 use super::{App, output};
 use crate::config::Needs;
-use crate::store::{Run, RunItem, RunKind, RunState, StoreError};
+use crate::store::{Run, RunItem, RunKind, RunState, Store, StoreError};
 use crate::sync::Context;
 
 const LOOK: Duration = Duration::from_millis(200);
@@ -55,7 +55,7 @@ async fn compare(app: App, kind: RunKind, quick: bool, command: &str) -> Result<
     let contexts: Vec<Arc<Context>> = session.engine.contexts().cloned().collect();
     for context in contexts.iter().filter(|context| app.wants(&context.name)) {
         let run = carry_out(&session, context, kind, quick).await?;
-        let items = items(&session, run.id).await?;
+        let items = items(&session.store, run.id).await?;
         // What a repair has found is not there any more; what a report has found is.
         exit = exit.max(match (run.state, kind) {
             (RunState::Complete, RunKind::Verify) if !items.is_empty() => Exit::Differences,
@@ -66,7 +66,7 @@ async fn compare(app: App, kind: RunKind, quick: bool, command: &str) -> Result<
         if app.global.json {
             results.push(as_json(context, &run, &items)?);
         } else {
-            print(context, &run, &items)?;
+            print(&context.name, &run, &items)?;
         }
     }
     if app.global.json {
@@ -125,20 +125,22 @@ async fn carry_out(
 ) -> Result<Run, Failure> {
     let run_id = context.request_run(kind, quick).await?;
     if !session.is_alone() {
-        return Ok(follow(session, context, run_id).await?);
+        return Ok(follow(&session.store, &context.name, run_id).await?);
     }
-    let (done, run) = tokio::join!(context.carry_out_run(run_id), follow(session, context, run_id));
+    let (done, run) =
+        tokio::join!(context.carry_out_run(run_id), follow(&session.store, &context.name, run_id));
     done?;
     Ok(run?)
 }
 
-async fn follow(session: &Session, context: &Context, run_id: i64) -> Result<Run, StoreError> {
-    let bar = Bar::new(&context.name);
+/// Shows how far a run is until it is over.
+pub(super) async fn follow(store: &Store, corp: &str, run_id: i64) -> Result<Run, StoreError> {
+    let bar = Bar::new(corp);
     loop {
-        let run = session.store.reader().await?.run(run_id).await?;
+        let run = store.reader().await?.run(run_id).await?;
         let Some(run) = run.filter(|run| !run.state.is_over()) else {
             bar.finish();
-            let over = session.store.reader().await?.run(run_id).await?;
+            let over = store.reader().await?.run(run_id).await?;
             return over
                 .ok_or_else(|| StoreError::Schema("a run has vanished from the list of runs".to_owned()));
         };
@@ -211,11 +213,12 @@ impl Bar {
     }
 }
 
-async fn items(session: &Session, run_id: i64) -> Result<Vec<RunItem>, Failure> {
+/// What a run has found.
+pub(super) async fn items(store: &Store, run_id: i64) -> Result<Vec<RunItem>, Failure> {
     let mut items = Vec::new();
     let mut after = 0;
     loop {
-        let batch = session.store.reader().await?.run_items_after(run_id, after, BATCH).await?;
+        let batch = store.reader().await?.run_items_after(run_id, after, BATCH).await?;
         let Some((last, _)) = batch.last() else { return Ok(items) };
         after = *last;
         items.extend(batch.into_iter().map(|(_, item)| item));
@@ -244,7 +247,8 @@ fn as_json(context: &Context, run: &Run, items: &[RunItem]) -> Result<Value, Fai
     }))
 }
 
-fn print(context: &Context, run: &Run, items: &[RunItem]) -> Result<(), Failure> {
+/// Shows what a run has found to people.
+pub(super) fn print(corp: &str, run: &Run, items: &[RunItem]) -> Result<(), Failure> {
     let mut rows = Vec::new();
     for item in items.iter().take(SHOWN) {
         let fields: Vec<Value> = serde_json::from_str(&item.fields)?;
@@ -272,9 +276,9 @@ fn print(context: &Context, run: &Run, items: &[RunItem]) -> Result<(), Failure>
         (_, _, 0) => "nothing differs".to_owned(),
         (_, _, found) => format!("{found} differences"),
     };
-    output::line(format!("{}: {verdict} ({} objects compared)", context.name, run.progress))?;
+    output::line(format!("{corp}: {verdict} ({} objects compared)", run.progress))?;
     if let Some(error) = &run.error {
-        output::line(format!("{}: {error}", context.name))?;
+        output::line(format!("{corp}: {error}"))?;
     }
     Ok(())
 }

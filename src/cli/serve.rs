@@ -1,6 +1,7 @@
 //! `dingsync serve`
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -41,7 +42,7 @@ enum Half {
     Work,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct ServeArgs {
     /// Do only one half of the daemon's work
     #[arg(long, value_name = "HALF")]
@@ -52,17 +53,39 @@ pub(super) struct ServeArgs {
 }
 
 /// The parts of a daemon, before they run.
-struct Daemon<'app> {
+pub(super) struct Daemon<'app> {
     app: &'app App,
     args: ServeArgs,
     config: Config,
-    store: Store,
+    pub(super) store: Store,
     metrics: Metrics,
     /// `None` in a process that only receives.
-    engine: Option<Engine>,
+    pub(super) engine: Option<Engine>,
     inboxes: HashMap<String, Arc<InboxStats>>,
     in_place: Arc<AtomicBool>,
     gate: Gate,
+    tasks: Tasks,
+}
+
+/// A daemon whose parts run.
+pub(super) struct Running {
+    /// Where operators look.
+    pub(super) ops: SocketAddr,
+    /// What DingTalk reaches; `None` in a process that only works.
+    pub(super) callbacks: Option<SocketAddr>,
+    tasks: Tasks,
+    /// `None` if the shutdown came before the database was in place.
+    alone: Option<ExclusiveUse>,
+}
+
+impl Running {
+    /// Waits for the shutdown, and for the end of everything after it.
+    pub(super) async fn wait(self) -> Result<(), Failure> {
+        self.tasks.wait().await?;
+        info!("stopped");
+        drop(self.alone);
+        Ok(())
+    }
 }
 
 /// The callbacks' routes, once there is a database behind them.
@@ -76,44 +99,61 @@ pub(super) async fn serve(app: App, args: ServeArgs) -> Result<Exit, Failure> {
     let config = app.config(needs)?;
     let shutdown = CancellationToken::new();
     tokio::spawn(stop_on_signals(shutdown.clone()));
-
-    let (store, writer) = config.database_url.with(Store::open)?;
-    let mut tasks = Tasks::new(shutdown.clone());
-    tasks.spawn("database writer", writer);
-    let metrics = Metrics::new();
-    let engine = match args.only {
-        Some(Half::Receive) => None,
-        Some(Half::Work) | None => Some(Engine::new(&config, &store, &app.clock, &app.random, &metrics)?),
-    };
-    let daemon = Daemon {
-        app: &app,
-        args,
-        inboxes: config.enabled_corps().map(|corp| (corp.name.clone(), Arc::default())).collect(),
-        config,
-        store,
-        metrics,
-        engine,
-        in_place: Arc::default(),
-        gate: Gate::default(),
-    };
-    // Before the listeners: a second daemon is to hear of the first one, not of a port in use.
-    let taken = daemon.take_database(&shutdown).await?;
-    daemon.listen(&mut tasks).await?;
-    let alone = tokio::select! {
-        alone = daemon.place_database(taken) => Some(alone?),
-        () = shutdown.cancelled() => None,
-    };
-    if alone.is_some() {
-        daemon.start(&mut tasks);
-    }
-    drop(daemon);
-    tasks.wait().await?;
-    info!("stopped");
-    drop(alone);
+    Daemon::new(&app, args, config, shutdown)?.start().await?.wait().await?;
     Ok(Exit::Done)
 }
 
-impl Daemon<'_> {
+impl<'app> Daemon<'app> {
+    /// A daemon that has not touched anything yet; it stops when `shutdown` is cancelled.
+    pub(super) fn new(
+        app: &'app App,
+        args: ServeArgs,
+        config: Config,
+        shutdown: CancellationToken,
+    ) -> Result<Self, Failure> {
+        let (store, writer) = config.database_url.with(Store::open)?;
+        let mut tasks = Tasks::new(shutdown);
+        tasks.spawn("database writer", writer);
+        let metrics = Metrics::new();
+        let engine = match args.only {
+            Some(Half::Receive) => None,
+            Some(Half::Work) | None => Some(Engine::new(&config, &store, &app.clock, &app.random, &metrics)?),
+        };
+        let inboxes = config.enabled_corps().map(|corp| (corp.name.clone(), Arc::default())).collect();
+        Ok(Self {
+            app,
+            args,
+            config,
+            store,
+            metrics,
+            engine,
+            inboxes,
+            in_place: Arc::default(),
+            gate: Gate::default(),
+            tasks,
+        })
+    }
+
+    /// Starts everything, and comes back when callbacks are taken.
+    pub(super) async fn start(mut self) -> Result<Running, Failure> {
+        let shutdown = self.tasks.shutdown();
+        // Before the listeners: a second daemon is to hear of the first one, not of a port in use.
+        let taken = self.take_database(&shutdown).await?;
+        let ops = self.listen_for_operators().await?;
+        let callbacks = match self.args.only {
+            Some(Half::Work) => None,
+            Some(Half::Receive) | None => Some(self.listen_for_callbacks().await?),
+        };
+        let alone = tokio::select! {
+            alone = self.place_database(taken) => Some(alone?),
+            () = shutdown.cancelled() => None,
+        };
+        if alone.is_some() {
+            self.start_behind_database();
+        }
+        Ok(Running { ops, callbacks, tasks: self.tasks, alone })
+    }
+
     /// Takes the database if it can be reached. A second daemon is refused; a command is waited for.
     async fn take_database(&self, shutdown: &CancellationToken) -> Result<Option<ExclusiveUse>, StoreError> {
         let mut told = false;
@@ -136,10 +176,9 @@ impl Daemon<'_> {
         }
     }
 
-    /// Opens both listeners. Until the database is in place, callbacks are told to come again.
-    async fn listen(&self, tasks: &mut Tasks) -> Result<(), Failure> {
-        let ops_listener = bind(&self.config.ops.listen, "ops.listen").await?;
-        info!(address = %ops_listener.local_addr()?, "health, metrics and status");
+    async fn listen_for_operators(&mut self) -> Result<SocketAddr, Failure> {
+        let (listener, address) = bind(&self.config.ops.listen, "ops.listen").await?;
+        info!(%address, "health, metrics and status");
         let corps = self.config.enabled_corps().map(|corp| ops::Corp {
             name: corp.name.clone(),
             corp_id: corp.corp_id.clone(),
@@ -150,19 +189,20 @@ impl Daemon<'_> {
             corps: corps.collect(),
             store: self.store.clone(),
             in_place: Arc::clone(&self.in_place),
-            pulses: tasks.pulses(),
+            pulses: self.tasks.pulses(),
             metrics: self.metrics.clone(),
             tokens: self.config.ops.tokens.clone(),
             clock: Arc::clone(&self.app.clock),
         });
         let limits = Limits { drain: Duration::from_secs(1), ..Limits::default() };
-        tasks.spawn("operators' listener", http::serve(ops_listener, router, limits, tasks.shutdown()));
+        let serving = http::serve(listener, router, limits, self.tasks.shutdown());
+        self.tasks.spawn("operators' listener", serving);
+        Ok(address)
+    }
 
-        if self.args.only == Some(Half::Work) {
-            return Ok(());
-        }
-        let listener = bind(&self.config.server.listen, "server.listen").await?;
-        let address = listener.local_addr()?;
+    /// Opens the public listener. Until the database is in place, callbacks are told to come again.
+    async fn listen_for_callbacks(&mut self) -> Result<SocketAddr, Failure> {
+        let (listener, address) = bind(&self.config.server.listen, "server.listen").await?;
         for corp in self.config.enabled_corps() {
             let path = format!("/dingtalk/{}/callback", corp.name);
             match corp.callback {
@@ -172,8 +212,9 @@ impl Daemon<'_> {
         }
         let router = Router::new().fallback(through_gate).with_state(Arc::clone(&self.gate));
         let limits = Limits { connections: self.config.server.connections, ..Limits::default() };
-        tasks.spawn("callback listener", http::serve(listener, router, limits, tasks.shutdown()));
-        Ok(())
+        let serving = http::serve(listener, router, limits, self.tasks.shutdown());
+        self.tasks.spawn("callback listener", serving);
+        Ok(address)
     }
 
     /// Waits until the database is there, has its schema, and knows the organisations.
@@ -213,7 +254,8 @@ impl Daemon<'_> {
     }
 
     /// Starts everything that needs the database.
-    fn start(&self, tasks: &mut Tasks) {
+    fn start_behind_database(&mut self) {
+        let tasks = &mut self.tasks;
         let wakes: Wakes = self
             .engine
             .iter()
@@ -252,8 +294,13 @@ impl Daemon<'_> {
     }
 }
 
-async fn bind(address: &str, key: &str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| {
+async fn bind(address: &str, key: &str) -> Result<(TcpListener, SocketAddr), Failure> {
+    let bound = async {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    bound.await.map_err(|error: std::io::Error| {
         Failure::failed(anyhow::Error::new(error).context(format!("`{key}`: cannot listen on {address}")))
     })
 }

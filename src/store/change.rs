@@ -214,10 +214,45 @@ pub struct LoggedChange {
     pub new_values: Option<String>,
 }
 
+/// Which object a change was about, and when it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeHead {
+    /// Its number.
+    pub seq: i64,
+    /// The word in `ding_change.entity`.
+    pub entity: String,
+    /// The object's id.
+    pub entity_id: String,
+    /// When.
+    pub changed_at: Option<Timestamp>,
+}
+
 impl Conn {
     /// The number of the organisation's last change.
     pub async fn last_change(&mut self, corp_id: &str) -> Result<i64, StoreError> {
         self.number("SELECT change_seq FROM dingsync_corp WHERE corp_id = ?", args![corp_id]).await
+    }
+
+    /// Which objects changed after the number `after`, in order.
+    pub async fn changes_after(
+        &mut self,
+        corp_id: &str,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<ChangeHead>, StoreError> {
+        let sql = "SELECT seq, entity, entity_id, changed_at FROM ding_change \
+                   WHERE corp_id = ? AND seq > ? ORDER BY seq LIMIT ?";
+        let rows = self.rows(sql, args![corp_id, after, limit]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(ChangeHead {
+                    seq: row.integer(0)?.unwrap_or_default(),
+                    entity: row.text(1)?.unwrap_or_default(),
+                    entity_id: row.text(2)?.unwrap_or_default(),
+                    changed_at: row.instant(3)?,
+                })
+            })
+            .collect()
     }
 
     /// The changes of one object after the number `after`.

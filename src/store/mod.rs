@@ -24,7 +24,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-pub use self::change::{Action, Cause, Entity, Logged, LoggedChange, Provenance, json_ids};
+pub use self::change::{Action, Cause, ChangeHead, Entity, Logged, LoggedChange, Provenance, json_ids};
 pub use self::corp::{BootstrapState, CorpRecord, Snapshot};
 pub use self::error::{Outage, StoreError};
 pub use self::inbox::{Arrival, Incoming};
