@@ -1,5 +1,6 @@
 //! Every published and synthetic ciphertext in `data/crypto-vectors.json`, both ways.
 
+use base64::Engine as _;
 use dingsync::dingtalk::crypto::{AesKey, AesKeyError, DecryptError, decrypt, encrypt, signature};
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -84,7 +85,6 @@ fn a_length_field_that_lies_is_refused() {
     let key = AesKey::parse(&"k".repeat(43)).unwrap();
     // One whole block of padding removed from a good frame leaves a length field that points past the end.
     let good = encrypt(&key, [1; 16], &"m".repeat(44), b"");
-    use base64::Engine as _;
     let engine = base64::engine::general_purpose::STANDARD;
     let mut bytes = engine.decode(good).unwrap();
     bytes.truncate(32);
@@ -103,7 +103,6 @@ proptest! {
 
     #[test]
     fn hostile_ciphertexts_are_refused_or_read_but_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), text in ".{0,80}") {
-        use base64::Engine as _;
         let key = AesKey::parse(&"k".repeat(43)).unwrap();
         let _ = decrypt(&key, &text);
         let _ = decrypt(&key, &base64::engine::general_purpose::STANDARD.encode(bytes));

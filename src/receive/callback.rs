@@ -157,12 +157,7 @@ impl Callbacks {
         rejection: Rejection,
         status: StatusCode,
     ) -> (&'static str, Response) {
-        let now = self.clock.now();
-        let first_for_a_while = endpoint
-            .stats
-            .last_rejected()
-            .is_none_or(|(at, last)| last != rejection || now.duration_since(at).as_secs() >= 60);
-        if first_for_a_while {
+        if endpoint.stats.rejected_at(self.clock.now(), rejection) {
             warn!(
                 corp = endpoint.name,
                 reason = rejection.label(),
@@ -170,7 +165,6 @@ impl Callbacks {
                 "a push was refused; if it was DingTalk's, the remedy helps"
             );
         }
-        endpoint.stats.rejected_at(now, rejection);
         (rejection.label(), (status, [(header::CONNECTION, "close")]).into_response())
     }
 }

@@ -1,11 +1,15 @@
 //! What came in since the process began.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::store::Arrival;
+
+/// The same kind of refusal is told this often at most.
+const TOLD_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
 /// Why a push was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,6 +65,8 @@ pub struct InboxStats {
     duplicates: AtomicU64,
     rejected: AtomicU64,
     last_rejected: Mutex<Option<(Timestamp, Rejection)>>,
+    /// When each reason was last worth a log line.
+    told: Mutex<HashMap<Rejection, Timestamp>>,
 }
 
 impl InboxStats {
@@ -72,9 +78,16 @@ impl InboxStats {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn rejected_at(&self, now: Timestamp, rejection: Rejection) {
+    /// Counts a refusal. True if it is worth a log line: whoever calls the URL must not be able to fill the log.
+    pub(super) fn rejected_at(&self, now: Timestamp, rejection: Rejection) -> bool {
         self.rejected.fetch_add(1, Ordering::Relaxed);
         *self.last_rejected.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, rejection));
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = told.get(&rejection).is_none_or(|at| now.duration_since(*at) >= TOLD_EVERY);
+        if is_due {
+            told.insert(rejection, now);
+        }
+        is_due
     }
 
     /// Events stored, each once.

@@ -13,6 +13,7 @@ use super::convert::SHANGHAI;
 use super::hints::ROOT;
 use super::runs::{End, Patience};
 use crate::dingtalk::Class;
+use crate::dingtalk::error::Throttle;
 use crate::lane::Lane;
 use crate::store::{
     BootstrapState, CATALOGUE, Cause, Conn, Hint, Kind, Operation, Run, RunState, StoreError,
@@ -99,7 +100,8 @@ impl Context {
     /// A pull that lacked something is complete once that has been read after all.
     pub(super) async fn complete_late(&self) -> Result<(), StoreError> {
         let corp = self.store.reader().await?.corp(&self.corp_id).await?;
-        if let Some(corp) = corp.filter(|corp| corp.bootstrap == BootstrapState::Failed) {
+        let is_open = |state| matches!(state, BootstrapState::Failed | BootstrapState::Running);
+        if let Some(corp) = corp.filter(|corp| is_open(corp.bootstrap)) {
             self.note_progress(corp.bootstrap_run).await?;
         }
         Ok(())
@@ -121,7 +123,12 @@ impl Context {
                 }
                 Ok((departments, people))
             }
-            Err(error) if error.class == Class::UnknownMethod => Ok((vec![ROOT], Vec::new())),
+            // The call is metered. Without it the whole organisation is tried, which most applications may see.
+            Err(error)
+                if matches!(error.class, Class::UnknownMethod | Class::Throttle(Throttle::MonthlyQuota)) =>
+            {
+                Ok((vec![ROOT], Vec::new()))
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -1,7 +1,16 @@
 //! The daemon as a process of its own, against the simulator: what it shows to the outside.
 
+#[path = "../compat/mod.rs"]
+mod compat;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod callback;
+mod commands;
+mod events;
+mod faults;
+mod hostile;
 mod live;
+mod operation;
+mod organisations;
 mod pull;

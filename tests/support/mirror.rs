@@ -51,7 +51,8 @@ pub(crate) fn rows(connection: &Connection, sql: &str, corp_id: &str) -> Vec<Row
             ValueRef::Null => Value::Null,
             ValueRef::Integer(number) => json!(number),
             ValueRef::Text(text) => json!(String::from_utf8_lossy(text)),
-            other => panic!("an unexpected value: {other:?}"),
+            ValueRef::Real(number) => json!(number),
+            ValueRef::Blob(bytes) => json!(bytes),
         };
         rows.push(names.iter().enumerate().map(|(at, name)| (name.clone(), value(at))).collect());
     }

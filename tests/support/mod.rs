@@ -1,6 +1,7 @@
 //! What the tests of the daemon share: a daemon as a process of its own, and a comparison of its database with the
 //! simulator's truth that uses none of the daemon's code.
 
+pub(crate) mod callback;
 pub(crate) mod mirror;
 
 use std::fs;
@@ -81,6 +82,15 @@ impl Daemon {
         self.folder.path().join("dingsync.db")
     }
 
+    /// Adds to one organisation's table.
+    pub(crate) fn configure_corp(&self, corp: &str, more: &str) {
+        let path = self.folder.path().join("dingsync.toml");
+        let config = fs::read_to_string(&path).expect("a configuration");
+        let table = format!("[corps.{corp}]\n");
+        assert!(config.contains(&table), "no table of {corp}");
+        fs::write(path, config.replace(&table, &format!("{table}{more}\n"))).expect("a writable folder");
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -135,9 +145,8 @@ impl Daemon {
         let deadline = Instant::now() + PATIENCE;
         while self.get("/readyz").await.map(|(status, _)| status) != Some(200) {
             assert!(Instant::now() < deadline, "the daemon does not become ready:\n{}", self.log());
-            if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().expect("a child")) {
-                panic!("the daemon ended with {status}:\n{}", self.log());
-            }
+            let ended = self.child.as_mut().and_then(|child| child.try_wait().expect("a child"));
+            assert!(ended.is_none(), "the daemon ended with {ended:?}:\n{}", self.log());
             tokio::time::sleep(LOOK).await;
         }
     }
@@ -216,15 +225,6 @@ impl Daemon {
     pub(crate) async fn agrees_with(&self, sim: &Sim, corp: &str) {
         self.at_rest(corp).await;
         let differences = mirror::differences(&self.database(), sim);
-        if !differences.is_empty()
-            && let Ok(to) = std::env::var("KEEP")
-        {
-            fs::create_dir_all(&to).unwrap();
-            for suffix in ["", "-wal"] {
-                fs::copy(format!("{}{suffix}", self.database().display()), format!("{to}/d.db{suffix}"))
-                    .unwrap();
-            }
-        }
         assert!(
             differences.is_empty(),
             "{} differences:\n{}\n{}",
