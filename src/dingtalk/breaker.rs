@@ -100,27 +100,27 @@ impl Breaker {
         }
     }
 
-    /// The call was answered: the API works, whatever it said about the object.
-    pub fn worked(&self) {
-        *self.lock() = State::Closed { failures: 0 };
+    /// The call was answered: the API works, whatever it said about the object. True if that is news.
+    pub fn worked(&self) -> bool {
+        let before = std::mem::replace(&mut *self.lock(), State::Closed { failures: 0 });
+        !matches!(before, State::Closed { .. })
     }
 
-    /// The call met trouble.
-    pub fn failed(&self, class: Class) {
+    /// The call met trouble. True if that opens the breaker, or is another trouble than the one that keeps it open.
+    pub fn failed(&self, class: Class) -> bool {
         let now = Instant::now();
         let mut state = self.lock();
         let (first, longest) = match class {
-            Class::Retry | Class::RefreshToken | Class::Throttle(Throttle::Address) => {
-                (FIRST_PAUSE, LONGEST_PAUSE)
-            }
-            Class::Denied(Denied::PermissionPoint | Denied::Address | Denied::Disabled)
-            | Class::Credentials => (5 * FIRST_PAUSE, LONGEST_PAUSE_FOR_PEOPLE),
             Class::UnknownMethod | Class::Throttle(Throttle::MonthlyQuota) => {
                 (PAUSE_OF_ABSENCE, PAUSE_OF_ABSENCE)
             }
-            _ => return,
+            Class::Retry | Class::RefreshToken | Class::Throttle(_) => (FIRST_PAUSE, LONGEST_PAUSE),
+            Class::Denied(Denied::PermissionPoint | Denied::Address | Denied::Disabled)
+            | Class::Credentials => (5 * FIRST_PAUSE, LONGEST_PAUSE_FOR_PEOPLE),
+            _ => return false,
         };
-        *state = match *state {
+        let before = *state;
+        *state = match before {
             State::Closed { failures } if class == Class::Retry && failures + 1 < TOLERATED => {
                 State::Closed { failures: failures + 1 }
             }
@@ -136,6 +136,13 @@ impl Breaker {
                 State::Open { class, until: now + pause, pause }
             }
         };
+        match (before, *state) {
+            (_, State::Closed { .. }) => false,
+            (State::Closed { .. }, _) => true,
+            (State::Open { class: earlier, .. } | State::Probing { class: earlier, .. }, _) => {
+                earlier != class
+            }
+        }
     }
 
     /// What keeps the breaker open, while it is.
@@ -153,7 +160,7 @@ mod tests {
 
     async fn opened() -> Breaker {
         let breaker = Breaker::default();
-        (0..TOLERATED).for_each(|_| breaker.failed(Class::Retry));
+        (0..TOLERATED).for_each(|_| drop(breaker.failed(Class::Retry)));
         assert!(breaker.admit().is_err());
         tokio::time::sleep(FIRST_PAUSE).await;
         breaker
@@ -163,7 +170,7 @@ mod tests {
     async fn scattered_failures_do_not_open_it() {
         let breaker = Breaker::default();
         for _ in 0..3 {
-            (1..TOLERATED).for_each(|_| breaker.failed(Class::Retry));
+            (1..TOLERATED).for_each(|_| drop(breaker.failed(Class::Retry)));
             breaker.worked();
         }
         assert!(breaker.admit().is_ok());

@@ -56,6 +56,10 @@ pub trait Observer: Debug + Send + Sync {
     fn called(&self, path: &'static str, result: &'static str);
     /// Calls of an API pause for this long because DingTalk asked for it.
     fn throttled(&self, pause: Duration);
+    /// Calls of an API stop because of this, until a probe succeeds.
+    fn stopped(&self, error: &ApiError);
+    /// They go on.
+    fn resumed(&self, endpoint: Endpoint);
 }
 
 /// How an organisation's DingTalk is doing, in the words of the status page.
@@ -208,6 +212,9 @@ impl Client {
         if troubles().any(|class| matches!(class, Class::Retry | Class::RefreshToken)) {
             return Condition::Unreachable;
         }
+        if troubles().any(|class| matches!(class, Class::Throttle(_))) {
+            return Condition::Throttled;
+        }
         let throttled_at = *self.throttled_at.lock().unwrap_or_else(PoisonError::into_inner);
         if throttled_at.is_some_and(|at| at.elapsed() < THROTTLED_FOR) {
             return Condition::Throttled;
@@ -251,19 +258,24 @@ impl Client {
         let _admission = self.token_breaker.admit().map_err(|blocked| blocked_error(TOKEN, blocked))?;
         match self.tokens.current(&self.transport).await {
             Ok(token) => {
-                self.token_breaker.worked();
+                if self.token_breaker.worked() {
+                    self.observer.resumed(TOKEN);
+                }
                 Ok(token)
             }
             Err(error) => {
                 self.observer.called(error.endpoint.path, error.class.label());
-                if error.class == Class::Throttle(Throttle::Address) {
-                    self.note_throttle(self.address.banned());
+                match error.class {
+                    Class::Throttle(Throttle::Address) => self.note_throttle(self.address.banned()),
+                    Class::Throttle(_) => self.note_throttle(error.retry_after.unwrap_or(THROTTLE_PAUSE)),
+                    _ => {}
                 }
-                self.token_breaker.failed(match error.class {
-                    // Whatever else a token server answers, calls have to wait for it.
-                    Class::Credentials | Class::Denied(_) | Class::Throttle(Throttle::Address) => error.class,
+                // Whatever else a token server answers, calls have to wait for it.
+                let class = match error.class {
+                    Class::Credentials | Class::Denied(_) | Class::Throttle(_) => error.class,
                     _ => Class::Retry,
-                });
+                };
+                self.note_failure(&self.token_breaker, &ApiError { class, ..error.clone() });
                 Err(error)
             }
         }
@@ -300,7 +312,7 @@ impl Client {
             self.observer.called(endpoint.path, result);
             let error = match outcome {
                 Ok(answer) => {
-                    self.note_worked(line, &token);
+                    self.note_worked(endpoint, line, &token);
                     return Ok(answer);
                 }
                 Err(error) => error,
@@ -309,9 +321,17 @@ impl Client {
         }
     }
 
-    fn note_worked(&self, line: &Line, token: &Token) {
+    fn note_failure(&self, breaker: &Breaker, error: &ApiError) {
+        if breaker.failed(error.class) {
+            self.observer.stopped(error);
+        }
+    }
+
+    fn note_worked(&self, endpoint: Endpoint, line: &Line, token: &Token) {
         token.mark_worked();
-        line.breaker.worked();
+        if line.breaker.worked() {
+            self.observer.resumed(endpoint);
+        }
         self.address.worked();
         self.answered();
     }
@@ -340,7 +360,7 @@ impl Client {
     ) -> Result<(), ApiError> {
         match error.class {
             Class::Gone | Class::Hidden | Class::BadRequest => {
-                self.note_worked(line, token);
+                self.note_worked(error.endpoint, line, token);
                 Err(error)
             }
             Class::Unexpected if !attempt.unexpected => {
@@ -349,7 +369,7 @@ impl Client {
             }
             Class::Unexpected => Err(error),
             Class::Retry => {
-                line.breaker.failed(error.class);
+                self.note_failure(&line.breaker, &error);
                 attempt.failures += 1;
                 if attempt.failures > RETRIES {
                     return Err(error);
@@ -361,12 +381,12 @@ impl Client {
             Class::RefreshToken => {
                 attempt.renewals += 1;
                 if attempt.renewals > RENEWALS {
-                    line.breaker.failed(error.class);
+                    self.note_failure(&line.breaker, &error);
                     return Err(error);
                 }
                 let refused = self.tokens.refused(token, error).await;
                 if let Err(error) = &refused {
-                    self.token_breaker.failed(error.class);
+                    self.note_failure(&self.token_breaker, error);
                 }
                 refused
             }
@@ -384,7 +404,7 @@ impl Client {
             | Class::Denied(_)
             | Class::Credentials
             | Class::UnknownMethod => {
-                line.breaker.failed(error.class);
+                self.note_failure(&line.breaker, &error);
                 Err(error)
             }
             Class::Throttle(throttle) => {

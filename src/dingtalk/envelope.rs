@@ -109,13 +109,13 @@ fn subcode_in(errmsg: &str) -> Option<i64> {
     rest[..digits].parse().ok()
 }
 
-/// An answer that is no JSON: an error page of a gateway, or the page that a banned address gets. Both are HTML; only
-/// a gateway says 5xx.
+/// An answer that is no JSON: an error page of a gateway, the page for a path that is not there, or the page that a banned
+/// address gets. All are HTML; the status tells the first two.
 fn unreadable(endpoint: Endpoint, status: StatusCode, body: &[u8]) -> ApiError {
     if status.is_server_error() {
         return ApiError::transport(endpoint, "a gateway's error page");
     }
-    if matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
+    if status == StatusCode::NOT_FOUND {
         return ApiError::new(endpoint, Class::UnknownMethod);
     }
     let start = String::from_utf8_lossy(&body[..body.len().min(512)]).trim_start().to_ascii_lowercase();
@@ -126,6 +126,7 @@ fn unreadable(endpoint: Endpoint, status: StatusCode, body: &[u8]) -> ApiError {
         };
     }
     match status {
+        StatusCode::METHOD_NOT_ALLOWED => ApiError::new(endpoint, Class::UnknownMethod),
         StatusCode::TOO_MANY_REQUESTS => ApiError::new(endpoint, Class::Throttle(Throttle::Application)),
         _ => ApiError::transport(endpoint, "an answer that is not JSON"),
     }

@@ -21,7 +21,7 @@ use crate::dingtalk::{Client, TransportError};
 use crate::lifecycle::Tasks;
 use crate::random::Random;
 use crate::store::{Conn, Operation, Store, StoreError};
-use crate::telemetry::{CallCounter, Metrics};
+use crate::telemetry::{CallWatch, Metrics};
 
 /// Why the engine could not be put together.
 #[derive(Debug, Error)]
@@ -60,7 +60,7 @@ impl Engine {
                 requests_per_second: corp.requests_per_second,
                 calls_in_flight: corp.calls_in_flight,
             };
-            let observer = Arc::new(CallCounter { metrics: metrics.clone(), corp: corp.name.clone() });
+            let observer = Arc::new(CallWatch { metrics: metrics.clone(), corp: corp.name.clone() });
             let client =
                 Client::new(settings, Arc::clone(&address), Arc::clone(clock), random.clone(), observer)?;
             let context = Context {

@@ -16,7 +16,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::dingtalk::Class;
-use crate::dingtalk::client::{Condition, Observer};
+use crate::dingtalk::client::Condition;
 use crate::dingtalk::endpoint::MIRROR_READS;
 use crate::lane::Lane;
 use crate::store::{Action, BootstrapState, Cause, Counts, Entity, Logged};
@@ -218,6 +218,16 @@ impl Metrics {
         self.ack.get_or_create(&CorpLabel { corp: corp.to_owned() }).observe(took.as_secs_f64());
     }
 
+    /// A call of DingTalk ended.
+    pub fn called(&self, corp: &str, path: &'static str, result: &'static str) {
+        self.calls.get_or_create(&CallLabels { corp: corp.to_owned(), path, result }).inc();
+    }
+
+    /// DingTalk asked for a pause.
+    pub fn throttled(&self, corp: &str, pause: Duration) {
+        self.throttled.get_or_create(&CorpLabel { corp: corp.to_owned() }).inc_by(pause.as_secs_f64());
+    }
+
     /// Rows changed.
     pub fn changed(&self, corp: &str, logged: &[Logged]) {
         for change in logged {
@@ -321,27 +331,6 @@ fn classic(open_metrics: &str) -> String {
         classic.extend(["# TYPE ", name, suffix, " ", kind, "\n"]);
     }
     classic
-}
-
-/// Counts one organisation's calls of DingTalk.
-#[derive(Debug, Clone)]
-pub struct CallCounter {
-    /// Where to.
-    pub metrics: Metrics,
-    /// Whose.
-    pub corp: String,
-}
-
-impl Observer for CallCounter {
-    fn called(&self, path: &'static str, result: &'static str) {
-        let labels = CallLabels { corp: self.corp.clone(), path, result };
-        self.metrics.calls.get_or_create(&labels).inc();
-    }
-
-    fn throttled(&self, pause: Duration) {
-        let labels = CorpLabel { corp: self.corp.clone() };
-        self.metrics.throttled.get_or_create(&labels).inc_by(pause.as_secs_f64());
-    }
 }
 
 #[cfg(test)]
