@@ -31,8 +31,9 @@ const AFTER_HELP: &str = "\
 New here? `dingsync demo` shows everything on this machine, without a DingTalk account.
 With an account: write dingsync.toml, then `dingsync check`, then `dingsync serve`.
 
-Exit codes: 0 done, 1 failed or only partly done, 2 differences found, 64 wrong usage or configuration,
-75 try again later. Results go to stdout, log lines to stderr.";
+Exit codes: 0 done, 1 failed or only partly done, 2 differences found,
+64 wrong usage or configuration, 75 try again later.
+Results go to stdout, log lines to stderr.";
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -45,6 +46,7 @@ struct CommandLine {
 }
 
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
 struct Global {
     /// The configuration file [default: that of the variable `DINGSYNC_CONFIG`, else ./dingsync.toml]
     #[arg(long, global = true, value_name = "FILE")]
@@ -91,24 +93,21 @@ struct App {
 }
 
 impl App {
-    /// The configuration, with logging set up by it.
+    /// The configuration, narrowed to what `--corp` names, with logging set up by it.
     fn config(&self, needs: Needs) -> Result<Config, Failure> {
-        let config = Config::load(self.global.config.as_deref(), &self.environment, needs)?;
+        let mut config = Config::load(self.global.config.as_deref(), &self.environment, needs)?;
         init_logging(&config.log)?;
-        if let Some(name) = &self.global.corp
-            && !config.corps.iter().any(|corp| corp.name == *name)
-        {
-            let known: Vec<&str> = config.corps.iter().map(|corp| corp.name.as_str()).collect();
-            return Err(Failure::usage(format!(
-                "--corp {name}: no such table; the configuration has {}",
-                known.join(", ")
-            )));
+        if let Some(name) = &self.global.corp {
+            let known: Vec<&str> = config.enabled_corps().map(|corp| corp.name.as_str()).collect();
+            if !known.contains(&name.as_str()) {
+                return Err(Failure::usage(format!(
+                    "--corp {name}: the configuration has no such table that is enabled; it has {}",
+                    known.join(", ")
+                )));
+            }
+            config.corps.retain(|corp| corp.name == *name);
         }
         Ok(config)
-    }
-
-    fn wants(&self, corp: &str) -> bool {
-        self.global.corp.as_deref().is_none_or(|wanted| wanted == corp)
     }
 }
 

@@ -53,7 +53,7 @@ async fn compare(app: App, kind: RunKind, quick: bool, command: &str) -> Result<
     let mut exit = Exit::Done;
     let mut results = Vec::new();
     let contexts: Vec<Arc<Context>> = session.engine.contexts().cloned().collect();
-    for context in contexts.iter().filter(|context| app.wants(&context.name)) {
+    for context in &contexts {
         let run = carry_out(&session, context, kind, quick).await?;
         let items = items(&session.store, run.id).await?;
         // What a repair has found is not there any more; what a report has found is.
@@ -72,6 +72,7 @@ async fn compare(app: App, kind: RunKind, quick: bool, command: &str) -> Result<
     if app.global.json {
         output::json(&results)?;
     }
+    drop(contexts);
     session.close().await;
     Ok(exit)
 }
@@ -83,7 +84,7 @@ pub(super) async fn bootstrap(app: App) -> Result<Exit, Failure> {
     let mut exit = Exit::Done;
     let mut results = Vec::new();
     let contexts: Vec<Arc<Context>> = session.engine.contexts().cloned().collect();
-    for context in contexts.iter().filter(|context| app.wants(&context.name)) {
+    for context in &contexts {
         let run = carry_out(&session, context, RunKind::Bootstrap, false).await?;
         let parked = follow_details(&session, context).await?;
         let (employees, departments) = session.store.reader().await?.populations(&context.corp_id).await?;
@@ -112,6 +113,7 @@ pub(super) async fn bootstrap(app: App) -> Result<Exit, Failure> {
     if app.global.json {
         output::json(&results)?;
     }
+    drop(contexts);
     session.close().await;
     Ok(exit)
 }

@@ -64,13 +64,12 @@ impl What {
 pub(super) async fn sync(app: App, args: SyncArgs) -> Result<Exit, Failure> {
     let config = app.config(Needs::Credentials)?;
     let mut session = Session::open(&app, &config, "sync").await?;
-    let contexts: Vec<Arc<Context>> = session.engine.contexts().cloned().collect();
-    let mut wanted = contexts.iter().filter(|context| app.wants(&context.name));
-    let (Some(context), None) = (wanted.next(), wanted.next()) else {
-        session.close().await;
-        return Err(Failure::usage("there are several organisations: say which one with --corp NAME"));
+    let mut contexts: Vec<Arc<Context>> = session.engine.contexts().cloned().collect();
+    let result = match (contexts.pop(), contexts.is_empty()) {
+        (Some(context), true) => read_again(&app, &args, &mut session, &context).await,
+        _ => Err(Failure::usage("there are several organisations: say which one with --corp NAME")),
     };
-    let result = read_again(&app, &args, &mut session, context).await;
+    drop(contexts);
     session.close().await;
     result
 }

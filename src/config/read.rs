@@ -313,7 +313,7 @@ impl Reader<'_> {
                 .layers
                 .entries
                 .iter()
-                .filter(|(path, _)| keys::find(path).is_some_and(|found| std::ptr::eq(found.key, key)));
+                .filter(|(path, _)| keys::find(path).is_some_and(|found| found.key.path == key.path));
             let before = all.len();
             for (path, entry) in set {
                 let in_file = path.ends_with("_file");

@@ -160,7 +160,9 @@ mod tests {
 
     async fn opened() -> Breaker {
         let breaker = Breaker::default();
-        (0..TOLERATED).for_each(|_| drop(breaker.failed(Class::Retry)));
+        for _ in 0..TOLERATED {
+            breaker.failed(Class::Retry);
+        }
         assert!(breaker.admit().is_err());
         tokio::time::sleep(FIRST_PAUSE).await;
         breaker
@@ -170,7 +172,9 @@ mod tests {
     async fn scattered_failures_do_not_open_it() {
         let breaker = Breaker::default();
         for _ in 0..3 {
-            (1..TOLERATED).for_each(|_| drop(breaker.failed(Class::Retry)));
+            for _ in 1..TOLERATED {
+                breaker.failed(Class::Retry);
+            }
             breaker.worked();
         }
         assert!(breaker.admit().is_ok());

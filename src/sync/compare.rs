@@ -167,6 +167,7 @@ impl<'run> Comparison<'run> {
         self.roles().await?;
         self.stored_people().await?;
         let items = self.second_look().await?;
+        self.report("done").await?;
         let context = self.context;
         for batch in items.chunks(BATCH) {
             context.write(AddItems { run_id: self.run.id, items: batch.to_vec() }).await?;
@@ -190,6 +191,10 @@ impl<'run> Comparison<'run> {
         if self.reported.elapsed() < REPORT {
             return Ok(());
         }
+        self.report(phase).await
+    }
+
+    async fn report(&mut self, phase: &str) -> Result<(), WorkError> {
         self.reported = Instant::now();
         let (run_id, phase, compared) = (self.run.id, phase.to_owned(), self.compared);
         self.context.write(NoteProgress { run_id, phase, compared }).await?;

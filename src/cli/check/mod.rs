@@ -14,7 +14,7 @@ use super::session::take_unless_served;
 use super::{App, output};
 use crate::config::{Config, Needs};
 use crate::lifecycle::Tasks;
-use crate::store::{Conn, Operation, Store, StoreError};
+use crate::store::{Conn, Operation, Outage, Store, StoreError};
 use crate::sync::Engine;
 use crate::telemetry::Metrics;
 
@@ -75,7 +75,7 @@ pub(super) async fn check(app: App, args: CheckArgs) -> Result<Exit, Failure> {
     tasks.spawn("database writer", writer);
     findings.push(database(&store, app.clock.now()).await);
     let engine = Engine::new(&config, &store, &app.clock, &app.random, &Metrics::new())?;
-    let corps: Vec<_> = config.enabled_corps().filter(|corp| app.wants(&corp.name)).collect();
+    let corps: Vec<_> = config.enabled_corps().collect();
     for corp in &corps {
         let Some(context) = engine.context(&corp.name) else { continue };
         let found = dingtalk::check(&context.client, corp, app.clock.now()).await;
@@ -118,7 +118,11 @@ async fn database(store: &Store, now: Timestamp) -> Finding {
                 }
                 _ => "use a database that this version of dingsync made".to_owned(),
             };
-            Finding::new("database", Verdict::Wrong, error.to_string()).remedy(remedy)
+            let verdict = match error.outage() {
+                Some(Outage::Unreachable | Outage::Busy) => Verdict::Later,
+                _ => Verdict::Wrong,
+            };
+            Finding::new("database", verdict, error.to_string()).remedy(remedy)
         }
     }
 }
