@@ -255,32 +255,13 @@ impl<'app> Daemon<'app> {
 
     /// Starts everything that needs the database.
     fn start_behind_database(&mut self) {
-        let tasks = &mut self.tasks;
-        let wakes: Wakes = self
-            .engine
-            .iter()
-            .flat_map(Engine::contexts)
-            .map(|context| (context.corp_id.clone(), Arc::clone(&context.wake)))
-            .collect();
-        let (door, committing) = Door::open(self.store.clone(), Arc::clone(&self.app.clock), wakes);
-        tasks.spawn("inbox", committing);
-        let endpoints = self.config.enabled_corps().filter_map(|corp| {
-            let stats = self.inboxes.get(&corp.name).cloned().unwrap_or_default();
-            Some((corp.name.clone(), CallbackEndpoint::of(corp, stats)?))
-        });
         for corp in self.config.enabled_corps() {
             self.metrics.introduce(&corp.name, receive::CALLBACK_RESULTS);
         }
-        let callbacks = receive::router(Callbacks {
-            endpoints: endpoints.collect(),
-            classify,
-            door,
-            clock: Arc::clone(&self.app.clock),
-            random: self.app.random.clone(),
-            metrics: self.metrics.clone(),
-        });
-        // Set once, here.
-        drop(self.gate.set(callbacks));
+        if self.args.only != Some(Half::Work) {
+            self.open_gate();
+        }
+        let tasks = &mut self.tasks;
         if let Some(engine) = &self.engine {
             engine.spawn_workers(tasks);
             engine.spawn_runs(tasks);
@@ -291,6 +272,32 @@ impl<'app> Daemon<'app> {
         tasks.spawn("secrets", watch_secrets(secrets, tasks.shutdown(), pulse));
         self.in_place.store(true, Ordering::Release);
         info!("ready");
+    }
+
+    /// Lets callbacks through to the database.
+    fn open_gate(&mut self) {
+        let wakes: Wakes = self
+            .engine
+            .iter()
+            .flat_map(Engine::contexts)
+            .map(|context| (context.corp_id.clone(), Arc::clone(&context.wake)))
+            .collect();
+        let (door, committing) = Door::open(self.store.clone(), Arc::clone(&self.app.clock), wakes);
+        self.tasks.spawn("inbox", committing);
+        let endpoints = self.config.enabled_corps().filter_map(|corp| {
+            let stats = self.inboxes.get(&corp.name).cloned().unwrap_or_default();
+            Some((corp.name.clone(), CallbackEndpoint::of(corp, stats)?))
+        });
+        let callbacks = receive::router(Callbacks {
+            endpoints: endpoints.collect(),
+            classify,
+            door,
+            clock: Arc::clone(&self.app.clock),
+            random: self.app.random.clone(),
+            metrics: self.metrics.clone(),
+        });
+        // Set once, here.
+        drop(self.gate.set(callbacks));
     }
 }
 

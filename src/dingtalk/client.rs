@@ -301,12 +301,13 @@ impl Client {
                 let class = Class::Throttle(Throttle::Address);
                 return Err(blocked_error(endpoint, Blocked { class, until }));
             }
-            let (token, outcome) = {
+            let (token, was_fresh, outcome) = {
                 let _permit = self.in_flight.acquire().await.expect("the semaphore is never closed");
                 // Last, so that it has not died while the call waited for its turn.
                 let token = self.token().await?;
+                let was_fresh = token.is_fresh();
                 let request = self.request(endpoint, &token, &parameters);
-                (token, self.transport.send(endpoint, payload, request).await)
+                (token, was_fresh, self.transport.send(endpoint, payload, request).await)
             };
             let result = outcome.as_ref().err().map_or("ok", |error| error.class.label());
             self.observer.called(endpoint.path, result);
@@ -317,6 +318,7 @@ impl Client {
                 }
                 Err(error) => error,
             };
+            attempt.used_fresh_token = was_fresh;
             self.react(line, &token, error, &mut attempt, patience).await?;
         }
     }
@@ -384,7 +386,7 @@ impl Client {
                     self.note_failure(&line.breaker, &error);
                     return Err(error);
                 }
-                let refused = self.tokens.refused(token, error).await;
+                let refused = self.tokens.refused(token, attempt.used_fresh_token, error).await;
                 if let Err(error) = &refused {
                     self.note_failure(&self.token_breaker, error);
                 }
@@ -427,6 +429,7 @@ impl Client {
 struct Attempt {
     failures: u32,
     renewals: u32,
+    used_fresh_token: bool,
     unexpected: bool,
     fresh_permissions: bool,
 }

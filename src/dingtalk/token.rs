@@ -20,6 +20,10 @@ use crate::secret::Secret;
 
 /// A token that is renewed while it still works leaves no gap.
 const RENEW_BEFORE_END: Duration = Duration::from_mins(10);
+/// A token that is used within this time of its fetch has had no time to die of anything but being refused as such.
+const FRESH: Duration = Duration::from_millis(250);
+/// So many fresh tokens refused in a row are no coincidence.
+const REFUSED_IN_VAIN: u32 = 3;
 /// Where an answer does not say how long its token lives.
 const USUAL_LIFE: Duration = Duration::from_hours(2);
 
@@ -27,6 +31,7 @@ const USUAL_LIFE: Duration = Duration::from_hours(2);
 #[derive(Debug)]
 pub(super) struct Token {
     value: SecretString,
+    fetched_at: Instant,
     renew_at: Instant,
     ends_at: Instant,
     worked: AtomicBool,
@@ -42,6 +47,11 @@ impl Token {
         self.worked.store(true, Ordering::Relaxed);
     }
 
+    /// True just after the fetch.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.fetched_at.elapsed() < FRESH
+    }
+
     fn worked(&self) -> bool {
         self.worked.load(Ordering::Relaxed)
     }
@@ -50,7 +60,7 @@ impl Token {
 #[derive(Debug, Default)]
 struct State {
     current: Option<Arc<Token>>,
-    /// Tokens in a row that were refused without ever having worked.
+    /// Tokens in a row that were refused although they were fresh.
     refused_fresh: u32,
 }
 
@@ -98,17 +108,24 @@ impl Tokens {
         }
     }
 
-    /// `token` was refused: forgets it, unless somebody else has replaced it already. An error if tokens are refused
-    /// although they are fresh: then fetching another one is no remedy.
-    pub(super) async fn refused(&self, token: &Arc<Token>, refusal: ApiError) -> Result<(), ApiError> {
+    /// `token`, which was fresh or not when it was used, was refused: forgets it, unless somebody else has replaced it
+    /// already. An error if tokens are refused although they are fresh: then fetching another one is no remedy.
+    pub(super) async fn refused(
+        &self,
+        token: &Arc<Token>,
+        was_fresh: bool,
+        refusal: ApiError,
+    ) -> Result<(), ApiError> {
         let mut state = self.state.lock().await;
         if !state.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, token)) {
             return Ok(());
         }
         state.current = None;
-        state.refused_fresh = if token.worked() { 0 } else { state.refused_fresh + 1 };
-        // The first one may have died between its fetch and its use.
-        if state.refused_fresh < 2 { Ok(()) } else { Err(ApiError { class: Class::Credentials, ..refusal }) }
+        state.refused_fresh = if was_fresh && !token.worked() { state.refused_fresh + 1 } else { 0 };
+        if state.refused_fresh < REFUSED_IN_VAIN {
+            return Ok(());
+        }
+        Err(ApiError { class: Class::Credentials, ..refusal })
     }
 
     /// Forgets the token, so that the next one carries permissions that were granted meanwhile.
@@ -137,6 +154,7 @@ impl Tokens {
         let now = Instant::now();
         Ok(Token {
             value: SecretString::from(value),
+            fetched_at: now,
             renew_at: now + life.saturating_sub(RENEW_BEFORE_END.min(life / 2)),
             ends_at: now + life,
             worked: AtomicBool::new(false),

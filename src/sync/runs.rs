@@ -26,7 +26,7 @@ pub(super) enum Patience {
 
 impl Patience {
     /// When to give up, after so long without an answer.
-    pub(super) const LIMIT: Duration = Duration::from_mins(2);
+    pub(super) const LIMIT: Duration = Duration::from_mins(1);
 }
 
 /// How a run ended.
