@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -275,38 +274,22 @@ pub fn ids<'de, D: Deserializer<'de>, T: Element>(deserializer: D) -> Result<Opt
     deserializer.deserialize_any(IdsVisitor(PhantomData))
 }
 
-/// A list of objects, or one object in its place, or a text that holds either.
+/// A list of objects, or one object in its place, or a text that holds either. An element that cannot be read is left
+/// out.
 pub fn objects<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    struct ObjectsVisitor<T>(PhantomData<T>);
+    let raw = Box::<RawValue>::deserialize(deserializer)?;
+    let text = match raw.get() {
+        quoted if quoted.starts_with('"') => serde_json::from_str::<String>(quoted).unwrap_or_default(),
+        plain => plain.to_owned(),
+    };
+    Ok(serde_json::from_str::<Vec<T>>(&text).unwrap_or_else(|_| readable_ones(&text)))
+}
 
-    impl<'de, T: DeserializeOwned> Visitor<'de> for ObjectsVisitor<T> {
-        type Value = Vec<T>;
-
-        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("a list of objects")
+fn readable_ones<T: DeserializeOwned>(text: &str) -> Vec<T> {
+    match serde_json::from_str::<Vec<&RawValue>>(text) {
+        Ok(elements) => {
+            elements.into_iter().filter_map(|element| serde_json::from_str(element.get()).ok()).collect()
         }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, sequence: A) -> Result<Self::Value, A::Error> {
-            Vec::deserialize(SeqAccessDeserializer::new(sequence))
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-            T::deserialize(MapAccessDeserializer::new(map)).map(|one| vec![one])
-        }
-
-        fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Self::Value, E> {
-            if value.is_empty() {
-                return Ok(Vec::new());
-            }
-            serde_json::from_str(value)
-                .or_else(|_| serde_json::from_str(value).map(|one| vec![one]))
-                .map_err(E::custom)
-        }
-
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok(Vec::new())
-        }
+        Err(_) => serde_json::from_str(text).into_iter().collect(),
     }
-
-    deserializer.deserialize_any(ObjectsVisitor(PhantomData))
 }

@@ -10,7 +10,6 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use serde::Deserialize;
 use tokio::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::warn;
@@ -101,7 +100,7 @@ impl Callbacks {
         query: &str,
         body: &[u8],
     ) -> (&'static str, Response) {
-        let opened = match envelope(query, body).and_then(|envelope| endpoint.open(&envelope)) {
+        let opened = match Envelope::read(query, body).and_then(|envelope| endpoint.open(&envelope)) {
             Ok(opened) => opened,
             Err(rejection @ (Rejection::Signature | Rejection::Owner)) => {
                 return self.reject(endpoint, rejection, StatusCode::FORBIDDEN);
@@ -167,27 +166,4 @@ impl Callbacks {
         }
         (rejection.label(), (status, [(header::CONNECTION, "close")]).into_response())
     }
-}
-
-/// Collects the signed parts. Both names of the signature and of the timestamp are in use; where both stand, they must
-/// agree.
-fn envelope(query: &str, body: &[u8]) -> Result<Envelope, Rejection> {
-    #[derive(Deserialize)]
-    struct Encrypted {
-        encrypt: String,
-    }
-
-    let parameters: Vec<(String, String)> =
-        url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    let agreed = |names: &[&str], conflict: Rejection| {
-        let mut values = parameters.iter().filter(|(name, _)| names.contains(&name.as_str()));
-        let (_, first) = values.next().ok_or(Rejection::Shape)?;
-        if values.all(|(_, other)| other == first) { Ok(first.clone()) } else { Err(conflict) }
-    };
-    Ok(Envelope {
-        signature: agreed(&["msg_signature", "signature"], Rejection::Signature)?,
-        timestamp: agreed(&["timestamp", "timeStamp"], Rejection::Shape)?,
-        nonce: agreed(&["nonce"], Rejection::Shape)?,
-        encrypt: serde_json::from_slice::<Encrypted>(body).map_err(|_| Rejection::Shape)?.encrypt,
-    })
 }

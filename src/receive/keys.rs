@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::Deserialize;
+
 use crate::config;
 use crate::dingtalk::crypto::{AesKey, Frame, decrypt, encrypt, equal_in_constant_time, signature};
 use crate::random::Random;
@@ -39,17 +41,43 @@ pub struct CallbackEndpoint {
 
 /// The signed parts of a push (`events.md §2`).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Envelope {
-    pub(super) signature: String,
-    pub(super) timestamp: String,
-    pub(super) nonce: String,
-    pub(super) encrypt: String,
+pub struct Envelope {
+    signature: String,
+    timestamp: String,
+    nonce: String,
+    encrypt: String,
+}
+
+impl Envelope {
+    /// Collects the parts. Both names of the signature and of the timestamp are in use; where both stand, they must
+    /// agree.
+    pub fn read(query: &str, body: &[u8]) -> Result<Self, Rejection> {
+        #[derive(Deserialize)]
+        struct Encrypted {
+            encrypt: String,
+        }
+
+        let parameters: Vec<(String, String)> =
+            url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let agreed = |names: &[&str], conflict: Rejection| {
+            let mut values = parameters.iter().filter(|(name, _)| names.contains(&name.as_str()));
+            let (_, first) = values.next().ok_or(Rejection::Shape)?;
+            if values.all(|(_, other)| other == first) { Ok(first.clone()) } else { Err(conflict) }
+        };
+        Ok(Self {
+            signature: agreed(&["msg_signature", "signature"], Rejection::Signature)?,
+            timestamp: agreed(&["timestamp", "timeStamp"], Rejection::Shape)?,
+            nonce: agreed(&["nonce"], Rejection::Shape)?,
+            encrypt: serde_json::from_slice::<Encrypted>(body).map_err(|_| Rejection::Shape)?.encrypt,
+        })
+    }
 }
 
 /// An opened push, and what a reply to it needs.
 #[derive(Debug)]
-pub(super) struct Opened<'endpoint> {
-    pub(super) message: String,
+pub struct Opened<'endpoint> {
+    /// The decrypted message.
+    pub message: String,
     pair: &'endpoint KeyPair,
     owner_key: Vec<u8>,
 }
@@ -69,7 +97,7 @@ impl CallbackEndpoint {
     }
 
     /// Checks who sent a push, and decrypts it.
-    pub(super) fn open(&self, envelope: &Envelope) -> Result<Opened<'_>, Rejection> {
+    pub fn open(&self, envelope: &Envelope) -> Result<Opened<'_>, Rejection> {
         let pair = self.pairs.iter().find(|pair| pair.signed(envelope)).ok_or(Rejection::Signature)?;
         let key = pair.aes_key.with(AesKey::parse).map_err(|_| Rejection::Decrypt)?;
         let Frame { message, owner_key } =

@@ -11,7 +11,7 @@ use crate::store::Hint;
 
 pub use self::callback::{CALLBACK_RESULTS, Callbacks, router};
 pub use self::door::{Door, Wakes};
-pub use self::keys::{CallbackEndpoint, KeyPair};
+pub use self::keys::{CallbackEndpoint, Envelope, KeyPair, Opened};
 pub use self::stats::{InboxStats, Rejection};
 
 /// Says which objects an event marks.

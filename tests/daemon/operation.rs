@@ -160,7 +160,7 @@ async fn json_logs_are_json_and_name_no_secret_and_nobody() {
     let sim = simulator(200, 20, 1).await;
     let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
     daemon.configure_more("[log]\nformat = \"json\"\nlevel = \"trace\"\n");
-    let trouble = json!({ "busy": 0.2, "http": 0.2, "reset": 0.1 });
+    let trouble = json!({ "busy": 0.05, "http": 0.05, "reset": 0.05 });
     sim.merge_faults(&json!({ "paths": { "*": trouble }, "token_life_ms": 500 })).unwrap();
     daemon.start().await;
     sim.set_callback(Some(daemon.callback_url("main")));
