@@ -3,7 +3,9 @@
 #![no_main]
 
 use dingsync::dingtalk::lenient;
-use dingsync::dingtalk::model::{ChildDepartment, Department, MemberIds, Page, Person, RoleGroup, RoleMember, Scopes};
+use dingsync::dingtalk::model::{
+    ChildDepartment, Department, MemberIds, Page, Person, RoleGroup, RoleMember, Scopes,
+};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
