@@ -278,6 +278,7 @@ impl FinishCatalogue {
                 .into_iter()
                 .map(|userid| Hint {
                     provenance: self.claim.provenance.clone(),
+                    run_id: self.claim.run_id,
                     doubt: Doubt::OneEvent,
                     expects: Expectations::CHANGED,
                     ..Hint::of(Kind::Employee, userid, self.claim.lane, self.claim.provenance.cause)
@@ -343,6 +344,7 @@ impl MemberPage {
             })
             .map(|userid| Hint {
                 provenance: self.claim.provenance.clone(),
+                run_id: self.claim.run_id,
                 ..Hint::of(Kind::Employee, userid, Lane::Background, self.claim.provenance.cause)
             })
             .collect();
