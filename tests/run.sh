@@ -25,5 +25,5 @@ command -v cc >/dev/null || install gcc libc6-dev
 python3 -c 'import ensurepip, venv' 2>/dev/null || install python3 python3-venv
 
 # Most of a test's time is waiting: for reads that are due later, for processes that start.
-export RUST_TEST_THREADS="${RUST_TEST_THREADS:-8}"
+export RUST_TEST_THREADS="${RUST_TEST_THREADS:-16}"
 cargo test --locked "$@"
