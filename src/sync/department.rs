@@ -142,7 +142,8 @@ impl FinishDepartment {
         conn.hint(corp_id, &changed, *now).await
     }
 
-    /// DingTalk says that the department is gone. Its children and members are asked for themselves.
+    /// DingTalk says that the department is gone. Its children and members, and the roles that reach over it, are asked
+    /// for themselves.
     async fn remove(
         &self,
         conn: &mut Conn,
@@ -157,7 +158,9 @@ impl FinishDepartment {
         let members = conn.department_members(corp_id, dept_id).await?;
         let children = children.into_iter().map(|(id, _)| self.affected(Kind::Department, id.to_string()));
         let people = members.iter().map(|userid| self.affected(Kind::Employee, userid.clone()));
-        let dependents: Vec<Hint> = children.chain(people).collect();
+        let roles = conn.roles_reaching(corp_id, dept_id).await?;
+        let roles = roles.into_iter().map(|id| self.affected(Kind::RoleMembers, id.to_string()));
+        let dependents: Vec<Hint> = children.chain(people).chain(roles).collect();
         conn.hint(corp_id, &dependents, *now).await?;
         let admitted =
             admit_deletion(conn, self.guard, corp_id, Entity::Department, !members.is_empty(), *now).await?;

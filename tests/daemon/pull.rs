@@ -1,11 +1,11 @@
 //! The pull of a whole organisation.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dingsync::sim::{Plan, Sim, Subject};
 use serde_json::json;
 
-use crate::support::{Daemon, UNBOUNDED, mirror, simulator};
+use crate::support::{Daemon, PATIENCE, UNBOUNDED, mirror, simulator};
 
 fn calls(sim: &Sim, path: &str) -> u64 {
     sim.counters().calls.get(path).map_or(0, |count| count.total)
@@ -49,16 +49,20 @@ async fn a_pull_that_is_killed_again_and_again_goes_on_where_it_was() {
     let sim = simulator(600, 60, 4).await;
     sim.merge_faults(&json!({ "paths": { "*": { "slow": 1.0, "slow_ms": [150, 400] } } })).unwrap();
     let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
-    for _ in 0..8 {
+    for life in 1..=6 {
         daemon.spawn(&[]);
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        let deadline = Instant::now() + PATIENCE;
+        while calls(&sim, "/topapi/v2/user/list") < 6 * life {
+            assert!(Instant::now() < deadline, "life {life} does nothing: {}", daemon.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         daemon.kill();
     }
     let scopes = calls(&sim, "/auth/scopes");
     assert_eq!(scopes, 1, "the metered call is not repeated");
     let walked = "SELECT count(*) FROM dingsync_object WHERE kind = 'walk' AND done > 0";
     let walked = u64::try_from(mirror::number(&daemon.database(), walked)).unwrap();
-    assert!(walked > 0, "eight lives have stored nothing");
+    assert!(walked > 0, "six lives have stored nothing");
     sim.reset_counters();
     daemon.start().await;
     daemon.wait("main", "pull", |status| status["bootstrap"]["state"] == "complete").await;

@@ -158,7 +158,7 @@ impl Edit<'_> {
                 .map(|person| (**person).clone())
                 .collect();
             for mut person in narrowed {
-                for grant in &mut person.roles {
+                for grant in person.roles.iter_mut().filter(|grant| grant.role_id == role_id) {
                     grant.manages.retain(|id| !going.contains(id));
                 }
                 self.tell_scope(&person.userid, role_id);

@@ -132,6 +132,20 @@ impl Conn {
         Ok(scopes)
     }
 
+    /// The roles in which somebody manages `dept_id`.
+    pub async fn roles_reaching(&mut self, corp_id: &str, dept_id: i64) -> Result<Vec<i64>, StoreError> {
+        let sql = "SELECT DISTINCT role_id FROM dingsync_role_scope WHERE corp_id = ? \
+                   AND ',' || trim(manage_dept_ids, '[]') || ',' LIKE ?";
+        // Ids beyond 2^53 stand in quotes.
+        let mut roles = Vec::new();
+        for pattern in [format!("%,{dept_id},%"), format!("%,\"{dept_id}\",%")] {
+            for row in self.rows(sql, args![corp_id, pattern]).await? {
+                roles.extend(row.integer(0)?);
+            }
+        }
+        Ok(roles)
+    }
+
     /// Takes a page of a role's member list: the only writer of `manage_dept_ids`. Brings the listed people whom the
     /// mirror does not know to have the role, and whether anything changed. `reading` tells this read of the list from
     /// the one before.
