@@ -8,7 +8,7 @@ mod receiver;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use compat::Python;
+use compat::{Python, with_keys};
 use dingsync::clock::SystemClock;
 use dingsync::dingtalk::crypto::{AesKey, decrypt, signature};
 use dingsync::sim::{
@@ -25,17 +25,6 @@ use serde_json::{Value, json};
 async fn sim(push: PushSettings) -> Sim {
     let options = Options { users: 300, departments: 20, rate: 0, push, ..Options::default() };
     Sim::start(options, Arc::new(SystemClock)).await.expect("the simulator starts")
-}
-
-fn keys(credentials: &Credentials) -> [&str; 6] {
-    [
-        "--token",
-        &credentials.callback_token,
-        "--aes-key",
-        &credentials.callback_aes_key,
-        "--owner",
-        &credentials.app_key,
-    ]
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -115,11 +104,7 @@ async fn the_package_decrypts_what_the_simulator_pushes() {
         })
         .collect();
     let credentials = sim.credentials();
-    let decrypted = blocking(move || {
-        let arguments = [&["decrypt"][..], &keys(&credentials)].concat();
-        python.filter(&arguments, &lines)
-    })
-    .await;
+    let decrypted = blocking(move || python.filter(&with_keys("decrypt", &credentials), &lines)).await;
     assert_eq!(decrypted.len(), pushes.len());
     for (theirs, push) in decrypted.iter().zip(&pushes) {
         let message: Value = serde_json::from_str(theirs["message"].as_str().expect("text")).expect("JSON");
@@ -140,7 +125,7 @@ async fn what_the_package_encrypts_can_be_read() {
     let lines: Vec<Value> = messages.iter().map(|message| json!({ "message": message })).collect();
     let sealed = blocking({
         let credentials = credentials.clone();
-        move || python.filter(&[&["encrypt"][..], &keys(&credentials)].concat(), &lines)
+        move || python.filter(&with_keys("encrypt", &credentials), &lines)
     })
     .await;
     let key = AesKey::parse(&credentials.callback_aes_key).expect("a key");
@@ -173,9 +158,10 @@ async fn the_package_reads_the_tree_and_the_failed_list() {
     receiver.answer(Manner::Right);
     let (url, credentials) = (sim.url(), sim.credentials());
     let read = blocking(move || {
-        let keys = &credentials;
-        let arguments = ["read", "--url", &url, "--corp-id", &keys.corp_id, "--app-key", &keys.app_key];
-        python.filter(&[&arguments[..], &["--app-secret", &keys.app_secret]].concat(), &[])
+        let Credentials { corp_id, app_key, app_secret, .. } = &credentials;
+        let arguments =
+            ["read", "--url", &url, "--corp-id", corp_id, "--app-key", app_key, "--app-secret", app_secret];
+        python.filter(&arguments.map(str::to_owned), &[])
     })
     .await;
     let ids =

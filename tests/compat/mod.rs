@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use dingsync::sim::Credentials;
 use serde_json::Value;
 
 const REQUIREMENTS: &str = include_str!("requirements.txt");
@@ -32,7 +33,7 @@ impl Python {
     }
 
     /// Runs the script on JSON lines.
-    pub(crate) fn filter(&self, arguments: &[&str], lines: &[Value]) -> Vec<Value> {
+    pub(crate) fn filter(&self, arguments: &[String], lines: &[Value]) -> Vec<Value> {
         let mut child = Command::new(&self.0)
             .arg(script_folder().join("dingtalk_sdk.py"))
             .args(arguments)
@@ -50,6 +51,20 @@ impl Python {
         let text = String::from_utf8(output.stdout).expect("UTF-8");
         text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }
+}
+
+/// The script's arguments for a command that needs an organisation's callback keys.
+pub(crate) fn with_keys(command: &str, credentials: &Credentials) -> Vec<String> {
+    let parts = [
+        command,
+        "--token",
+        &credentials.callback_token,
+        "--aes-key",
+        &credentials.callback_aes_key,
+        "--owner",
+        &credentials.app_key,
+    ];
+    parts.map(str::to_owned).to_vec()
 }
 
 fn script_folder() -> PathBuf {

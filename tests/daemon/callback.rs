@@ -6,7 +6,7 @@ use std::time::Instant;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::compat::Python;
+use crate::compat::{Python, with_keys};
 use crate::support::callback::{Caller, Push};
 use crate::support::{Daemon, PATIENCE, UNBOUNDED, mirror, simulator};
 
@@ -134,10 +134,7 @@ async fn keys_that_change_in_their_files_are_used_without_a_restart() {
     let (token, key) = (daemon.folder().join("token"), daemon.folder().join("key"));
     fs::write(&token, format!("{}\n", credentials.callback_token)).unwrap();
     fs::write(&key, format!("{}\n", credentials.callback_aes_key)).unwrap();
-    let config = fs::read_to_string(daemon.folder().join("dingsync.toml")).unwrap();
-    let config: String =
-        config.lines().filter(|line| !line.starts_with("callback_")).flat_map(|line| [line, "\n"]).collect();
-    daemon.configure(&config);
+    daemon.configure_without("callback_");
     daemon
         .configure_corp("main", &format!("callback_token_file = {token:?}\ncallback_aes_key_file = {key:?}"));
     daemon.start().await;
@@ -218,22 +215,9 @@ async fn the_python_package_and_the_daemon_understand_each_other() {
         json!({"EventType": "check_url"}).to_string(),
     ];
     let lines: Vec<Value> = messages.iter().map(|message| json!({ "message": message })).collect();
-    let keys = |command: &str| -> Vec<String> {
-        let parts = [
-            command,
-            "--token",
-            &credentials.callback_token,
-            "--aes-key",
-            &credentials.callback_aes_key,
-            "--owner",
-            &credentials.app_key,
-        ];
-        parts.into_iter().map(str::to_owned).collect()
-    };
-    let (encrypt, decrypt) = (keys("encrypt"), keys("decrypt"));
+    let (encrypt, decrypt) = (with_keys("encrypt", &credentials), with_keys("decrypt", &credentials));
     let (python, sealed) = tokio::task::spawn_blocking(move || {
-        let arguments: Vec<&str> = encrypt.iter().map(String::as_str).collect();
-        let sealed = python.filter(&arguments, &lines);
+        let sealed = python.filter(&encrypt, &lines);
         (python, sealed)
     })
     .await
@@ -260,12 +244,7 @@ async fn the_python_package_and_the_daemon_understand_each_other() {
             "nonce": reply["nonce"], "encrypt": reply["encrypt"],
         }));
     }
-    let opened = tokio::task::spawn_blocking(move || {
-        let arguments: Vec<&str> = decrypt.iter().map(String::as_str).collect();
-        python.filter(&arguments, &replies)
-    })
-    .await
-    .unwrap();
+    let opened = tokio::task::spawn_blocking(move || python.filter(&decrypt, &replies)).await.unwrap();
     assert_eq!(opened, vec![json!({"message": "success"}); 3]);
     let connection = mirror::open(&daemon.database());
     let mut statement = connection.prepare("SELECT message FROM dingsync_inbox ORDER BY id").unwrap();

@@ -149,7 +149,7 @@ async fn wrong_usage_and_configuration_end_with_64_and_name_the_key() {
     assert_exit(&daemon.run(&["nonsense"]).await, 64);
     assert_exit(&daemon.run(&["--help"]).await, 0);
     assert_exit(&daemon.run(&["verify", "--corp", "nobody"]).await, 64);
-    let good = fs::read_to_string(daemon.folder().join("dingsync.toml")).unwrap();
+    let good = daemon.configuration();
     for (from, to, named) in [
         ("[corps.main]", "[corps.main]\nap_key = \"x\"", "corps.main.ap_key"),
         ("corp_id = ", "# corp_id = ", "corps.main.corp_id"),
@@ -227,7 +227,7 @@ async fn a_database_that_is_not_ours_or_not_there_is_refused_with_a_reason() {
         assert_exit(&output, 1);
         assert!(text(&output.stderr).contains("ding_employee"), "{}", text(&output.stderr));
     }
-    let config = fs::read_to_string(daemon.folder().join("dingsync.toml")).unwrap();
+    let config = daemon.configuration();
     daemon.configure(&config.replace("dingsync.db", "no/such/folder/dingsync.db"));
     for command in ["bootstrap", "verify", "check"] {
         assert_exit(&daemon.run(&[command]).await, 75);
@@ -301,7 +301,7 @@ async fn check_tells_one_trouble_from_the_other_and_what_to_change() {
     assert!(clock["text"].as_str().unwrap().contains("behind"), "{clock}");
     sim.merge_faults(&json!({ "clock_skew_ms": 0 })).unwrap();
 
-    let config = fs::read_to_string(daemon.folder().join("dingsync.toml")).unwrap();
+    let config = daemon.configuration();
     daemon.configure(&config.replace("corp_id = \"ding", "corp_id = \"dingx"));
     wrong(&findings(&daemon, &[], 1).await, "organisation");
     daemon.configure(&config.replace("app_secret = \"", "app_secret = \"x"));
@@ -322,7 +322,7 @@ async fn check_sends_itself_a_handshake_through_the_public_url() {
     let answer = wrong(&findings(&daemon, &["--callback-url", &wrong_path], 1).await, "callback");
     assert!(answer["remedy"].as_str().unwrap().contains("/dingtalk/NAME/callback"), "{answer}");
     // The configuration has changed, the daemon has not been started again.
-    let config = fs::read_to_string(daemon.folder().join("dingsync.toml")).unwrap();
+    let config = daemon.configuration();
     daemon.configure(&config.replace("callback_token = \"", "callback_token = \"New"));
     let answer = wrong(&findings(&daemon, &["--callback-url", url.as_str()], 1).await, "callback");
     assert!(answer["remedy"].as_str().unwrap().contains("restart"), "{answer}");

@@ -46,9 +46,7 @@ const KINDS: [Kind; 32] = [
 async fn following(users: usize, departments: usize) -> (Sim, Daemon) {
     let sim = simulator(users, departments, 3).await;
     let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
-    daemon.start().await;
-    daemon.at_rest("main").await;
-    sim.set_callback(Some(daemon.callback_url("main")));
+    daemon.follow(&sim).await;
     (sim, daemon)
 }
 

@@ -118,9 +118,7 @@ async fn a_permission_point_that_is_taken_away_parks_nobody_and_its_return_is_no
     let sim = simulator(200, 20, 1).await;
     let key = sim.credentials().app_key;
     let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
-    daemon.start().await;
-    daemon.at_rest("main").await;
-    sim.set_callback(Some(daemon.callback_url("main")));
+    daemon.follow(&sim).await;
     let all = sim.app_settings(&key).unwrap().permissions;
     let fewer: Vec<&String> = all.iter().filter(|point| *point != "qyapi_get_member").collect();
     sim.merge_app_settings(&key, &json!({ "permissions": fewer })).unwrap();
@@ -140,9 +138,7 @@ async fn fields_that_are_not_shown_any_more_keep_their_values() {
     let sim = simulator(200, 20, 1).await;
     let key = sim.credentials().app_key;
     let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
-    daemon.start().await;
-    daemon.at_rest("main").await;
-    sim.set_callback(Some(daemon.callback_url("main")));
+    daemon.follow(&sim).await;
     let filled = "SELECT count(*) FROM ding_employee WHERE mobile IS NOT NULL";
     let before = mirror::number(&daemon.database(), filled);
     sim.merge_app_settings(&key, &json!({ "mobile_field": false, "personal_fields": false })).unwrap();
@@ -214,10 +210,7 @@ async fn refused_credentials_are_told_and_a_corrected_secret_is_enough() {
     let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
     let secret = daemon.folder().join("secret");
     fs::write(&secret, "wrong").unwrap();
-    let config = fs::read_to_string(daemon.folder().join("dingsync.toml")).unwrap();
-    let config: String =
-        config.lines().filter(|line| !line.starts_with("app_secret")).flat_map(|line| [line, "\n"]).collect();
-    daemon.configure(&config);
+    daemon.configure_without("app_secret");
     daemon.configure_corp("main", &format!("app_secret_file = {secret:?}"));
     daemon.start().await;
     daemon.wait("main", "refusal", |status| state(status) == "credentials").await;
@@ -234,9 +227,7 @@ async fn more_deletions_than_the_guard_admits_are_held() {
     let sim = simulator(200, 20, 1).await;
     let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
     daemon.configure_more("[guard]\nmax_deletions = 5\nmax_share = 0.04\nwindow = \"1h\"\n");
-    daemon.start().await;
-    daemon.at_rest("main").await;
-    sim.set_callback(Some(daemon.callback_url("main")));
+    daemon.follow(&sim).await;
     let leavers: Vec<String> = sim
         .truth(Subject::Users)
         .filter(|person| person["admin"] == 0 && person["boss"] == false)

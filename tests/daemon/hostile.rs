@@ -159,7 +159,7 @@ async fn connections_that_dawdle_are_closed_and_hold_nobody_up() {
 async fn more_connections_than_allowed_wait_and_are_served() {
     let sim = simulator(60, 8, 1).await;
     let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
-    let config = std::fs::read_to_string(daemon.folder().join("dingsync.toml")).unwrap();
+    let config = daemon.configuration();
     daemon.configure(&config.replace("[server]\n", "[server]\nconnections = 4\n"));
     daemon.start().await;
     let address = format!("127.0.0.1:{}", daemon.callback_url("main").port().unwrap());

@@ -61,10 +61,8 @@ async fn a_second_daemon_is_refused_and_after_a_kill_the_next_one_starts() {
 async fn a_receiver_needs_no_secret_and_a_worker_takes_over_what_it_stored() {
     let sim = simulator(60, 8, 1).await;
     let mut receiver = Daemon::new(&[&sim], UNBOUNDED);
-    let whole = std::fs::read_to_string(receiver.folder().join("dingsync.toml")).unwrap();
-    let without: String =
-        whole.lines().filter(|line| !line.starts_with("app_secret")).flat_map(|line| [line, "\n"]).collect();
-    receiver.configure(&without);
+    let whole = receiver.configuration();
+    receiver.configure_without("app_secret");
     receiver.spawn(&["--only", "receive"]);
     receiver.ready().await;
     sim.set_callback(Some(receiver.callback_url("main")));
@@ -199,7 +197,7 @@ async fn a_database_that_is_away_at_the_start_is_waited_for() {
     let sim = simulator(60, 8, 1).await;
     let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
     let folder = daemon.folder().join("later");
-    let config = std::fs::read_to_string(daemon.folder().join("dingsync.toml")).unwrap();
+    let config = daemon.configuration();
     daemon.configure(&config.replace("/dingsync.db", "/later/dingsync.db"));
     daemon.spawn(&[]);
     let deadline = std::time::Instant::now() + crate::support::PATIENCE;

@@ -80,11 +80,20 @@ impl Daemon {
         fs::write(self.folder.path().join("dingsync.toml"), config).expect("a writable folder");
     }
 
+    pub(crate) fn configuration(&self) -> String {
+        fs::read_to_string(self.folder.path().join("dingsync.toml")).expect("a configuration")
+    }
+
     /// Adds to the configuration.
     pub(crate) fn configure_more(&self, more: &str) {
-        let path = self.folder.path().join("dingsync.toml");
-        let config = fs::read_to_string(&path).expect("a configuration");
-        fs::write(path, format!("{config}\n{more}")).expect("a writable folder");
+        self.configure(&format!("{}\n{more}", self.configuration()));
+    }
+
+    /// Takes out of the configuration whatever starts with `prefix`.
+    pub(crate) fn configure_without(&self, prefix: &str) {
+        let config = self.configuration();
+        let kept = config.lines().filter(|line| !line.starts_with(prefix));
+        self.configure(&kept.flat_map(|line| [line, "\n"]).collect::<String>());
     }
 
     pub(crate) fn database(&self) -> PathBuf {
@@ -93,11 +102,9 @@ impl Daemon {
 
     /// Adds to one organisation's table.
     pub(crate) fn configure_corp(&self, corp: &str, more: &str) {
-        let path = self.folder.path().join("dingsync.toml");
-        let config = fs::read_to_string(&path).expect("a configuration");
-        let table = format!("[corps.{corp}]\n");
+        let (config, table) = (self.configuration(), format!("[corps.{corp}]\n"));
         assert!(config.contains(&table), "no table of {corp}");
-        fs::write(path, config.replace(&table, &format!("{table}{more}\n"))).expect("a writable folder");
+        self.configure(&config.replace(&table, &format!("{table}{more}\n")));
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -148,6 +155,13 @@ impl Daemon {
     pub(crate) async fn start(&mut self) {
         self.spawn(&[]);
         self.ready().await;
+    }
+
+    /// Starts the daemon, lets it pull the whole organisation, and then sends it the events.
+    pub(crate) async fn follow(&mut self, sim: &Sim) {
+        self.start().await;
+        self.at_rest("main").await;
+        sim.set_callback(Some(self.callback_url("main")));
     }
 
     pub(crate) async fn ready(&mut self) {
