@@ -14,7 +14,7 @@ use super::model::{
 use crate::lane::Lane;
 
 /// The largest pages that DingTalk gives.
-const MEMBER_PAGE: u32 = 100;
+const MEMBER_PAGE: i64 = 100;
 const ROLE_PAGE: i64 = 200;
 const ROLE_MEMBER_PAGE: i64 = 100;
 
@@ -47,9 +47,14 @@ impl Client {
         self.call(endpoint::DEPARTMENT, Payload::Result, lane, body).await
     }
 
-    /// A page of a department's direct members, access-restricted ones included. `cursor` starts at 0 and is an
-    /// offset into a live list, so new joiners are asked to stand at its end.
-    pub async fn members(&self, lane: Lane, dept_id: i64, cursor: i64) -> Result<Page<Person>, ApiError> {
+    /// A page of a department's direct members, access-restricted ones included, and where the next one starts.
+    /// `cursor` starts at 0 and is an offset into a live list, so new joiners are asked to stand at its end.
+    pub async fn members(
+        &self,
+        lane: Lane,
+        dept_id: i64,
+        cursor: i64,
+    ) -> Result<(Vec<Person>, Option<i64>), ApiError> {
         let body = Parameters::Body(json!({
             "dept_id": dept_id,
             "cursor": cursor,
@@ -57,7 +62,9 @@ impl Client {
             "order_field": "entry_asc",
             "contain_access_limit": true,
         }));
-        self.call(endpoint::MEMBERS, Payload::Result, lane, body).await
+        let page: Page<Person> = self.call(endpoint::MEMBERS, Payload::Result, lane, body).await?;
+        let next = next_offset(cursor, MEMBER_PAGE, page.has_more, page.next_cursor);
+        Ok((page.list, next))
     }
 
     /// The ids of all direct members of a department, in one answer.

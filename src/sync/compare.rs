@@ -236,23 +236,23 @@ impl<'run> Comparison<'run> {
         let unreliable = context.permissions.unreliable_columns();
         let mut cursor = 0;
         loop {
-            let page = context
+            let (page, next) = context
                 .patiently(self.run, self.patience, || async {
                     Ok(context.client.members(Lane::Background, dept_id, cursor).await?)
                 })
                 .await?;
             let people: Vec<ListedPerson> =
-                page.list.into_iter().filter_map(|item| convert::listed(dept_id, item)).collect();
+                page.into_iter().filter_map(|item| convert::listed(dept_id, item)).collect();
             let mut reader = context.store.reader().await?;
             let differing = reader.differing_listed(&context.corp_id, dept_id, &people, &unreliable).await?;
             drop(reader);
             self.people.extend(differing);
             self.progress("departments and their members", people.len() as i64).await?;
             self.listed.extend(people.into_iter().map(|person| person.userid));
-            if page.has_more != Some(true) {
-                return Ok(children.into_iter().filter_map(|child| child.dept_id).collect());
+            match next {
+                Some(next) => cursor = next,
+                None => return Ok(children.into_iter().filter_map(|child| child.dept_id).collect()),
             }
-            cursor = page.next_cursor.filter(|&next| next > cursor).unwrap_or(cursor + 100);
         }
     }
 

@@ -14,9 +14,6 @@ use crate::store::{
     Cause, Claim, Conn, Finish, Hint, Kind, ListedPerson, Operation, Provenance, Stamp, Standing, StoreError,
 };
 
-/// Members in one page; a page that is full without saying more is taken at its word.
-const PAGE: i64 = 100;
-
 /// Remembers whom a walk has seen, in eight bytes a person.
 #[derive(Debug, Default)]
 struct Seen {
@@ -78,15 +75,14 @@ impl Context {
         let mut seen = Seen::default();
         let mut pages = 0;
         loop {
-            let page = self.client.members(claim.lane, dept_id, cursor).await?;
+            let (page, next) = self.client.members(claim.lane, dept_id, cursor).await?;
             pages += 1;
             let people: Vec<ListedPerson> =
-                page.list.into_iter().filter_map(|item| convert::listed(dept_id, item)).collect();
+                page.into_iter().filter_map(|item| convert::listed(dept_id, item)).collect();
             people.iter().for_each(|person| seen.note(&person.userid));
             let mut step = Step { children: children.take(), page: people, ..self.step(claim, dept_id) };
-            if page.has_more == Some(true) {
-                // A cursor that does not move forward would never end.
-                cursor = page.next_cursor.filter(|&next| next > cursor).unwrap_or(cursor + PAGE);
+            if let Some(next) = next {
+                cursor = next;
                 step.progress = Some(cursor.to_string());
                 self.write(step).await?;
                 continue;

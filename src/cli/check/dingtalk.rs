@@ -203,14 +203,14 @@ impl Reads {
 
     async fn members(&mut self, client: &Client, dept_id: i64) {
         let outcome = client.members(Lane::Live, dept_id, 0).await;
-        let Some(page) = self.note(endpoint::MEMBERS, outcome) else { return };
-        for person in &page.list {
+        let Some((people, _)) = self.note(endpoint::MEMBERS, outcome) else { return };
+        for person in &people {
             self.people_seen = true;
             self.mobile_shown |= person.mobile.is_some();
             self.personal_shown |=
                 person.email.is_some() || person.org_email.is_some() || person.work_place.is_some();
         }
-        let first = page.list.into_iter().find_map(|person| person.userid);
+        let first = people.into_iter().find_map(|person| person.userid);
         self.person = self.person.take().or(first);
     }
 
