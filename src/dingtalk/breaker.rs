@@ -17,6 +17,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE_FOR_PEOPLE: Duration = Duration::from_mins(1);
 /// A method that the server does not know, a quota that lasts until the month ends.
 const PAUSE_OF_ABSENCE: Duration = Duration::from_hours(1);
+/// Trouble that could have been looked at again this long ago, and was not, is not shown any more.
+const UNTRIED: Duration = Duration::from_mins(2);
 /// While a probe is under way, whoever was sent away asks again after this long.
 const PROBE_LOOK: Duration = Duration::from_millis(500);
 
@@ -151,6 +153,12 @@ impl Breaker {
             State::Closed { .. } => None,
             State::Open { class, .. } | State::Probing { class, .. } => Some(class),
         }
+    }
+
+    /// The same, unless nobody has tried for long whether it holds: some APIs are called once a day.
+    pub fn recent_trouble(&self) -> Option<Class> {
+        let is_old = matches!(*self.lock(), State::Open { until, .. } if until + UNTRIED < Instant::now());
+        self.trouble().filter(|_| !is_old)
     }
 }
 

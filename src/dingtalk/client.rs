@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::breaker::{Blocked, Breaker};
-use super::endpoint::{Endpoint, Family, MIRROR_READS, TOKEN};
+use super::endpoint::{Endpoint, Family, INDISPENSABLE, MIRROR_READS, TOKEN};
 use super::envelope::Payload;
 use super::error::{ApiError, Class, Denied, Throttle};
 use super::pace::{AddressAllowance, Pacer};
@@ -124,6 +124,8 @@ pub struct Client {
     token_breaker: Breaker,
     in_flight: Semaphore,
     address: Arc<AddressAllowance>,
+    /// Whom a ban of the address is by.
+    host: String,
     random: Random,
     observer: Arc<dyn Observer>,
     health: Mutex<Health>,
@@ -149,6 +151,7 @@ impl Client {
     ) -> Result<Self, TransportError> {
         let line = || Line { pacer: Pacer::new(settings.requests_per_second), breaker: Breaker::default() };
         let since = clock.now();
+        let host = settings.hosts.oapi.authority().to_owned();
         Ok(Self {
             transport: Transport::new(settings.hosts, clock)?,
             tokens: Tokens::new(settings.app_key, settings.app_secret),
@@ -156,6 +159,7 @@ impl Client {
             token_breaker: Breaker::default(),
             in_flight: Semaphore::new(settings.calls_in_flight),
             address,
+            host,
             random,
             observer,
             health: Mutex::new(Health { condition: Condition::Ok, since, last_ok_at: None }),
@@ -169,7 +173,7 @@ impl Client {
 
     /// Whether calls of `endpoint` make sense now: as many as wanted (`None`), a probe, or none before an instant.
     pub fn admits(&self, endpoint: Endpoint) -> Result<Option<usize>, Blocked> {
-        if let Some(until) = self.address.banned_until() {
+        if let Some(until) = self.address.banned_until(&self.host) {
             return Err(Blocked { class: Class::Throttle(Throttle::Address), until });
         }
         let line = match self.line(endpoint).breaker.admits() {
@@ -196,11 +200,11 @@ impl Client {
     }
 
     fn condition(&self) -> Condition {
-        if self.address.banned_until().is_some() {
+        if self.address.banned_until(&self.host).is_some() {
             return Condition::Banned;
         }
         let troubles = || {
-            let lines = self.lines.values().filter_map(|line| line.breaker.trouble());
+            let lines = self.lines.values().filter_map(|line| line.breaker.recent_trouble());
             lines.chain(self.token_breaker.trouble())
         };
         if troubles().any(|class| class == Class::Credentials) {
@@ -245,7 +249,7 @@ impl Client {
 
     /// Fetches a token now, whatever the breakers say.
     pub async fn prove_credentials(&self) -> Result<(), ApiError> {
-        self.tokens.forget().await;
+        self.tokens.forget(None).await;
         self.tokens.current(&self.transport).await.map(drop)
     }
 
@@ -266,7 +270,7 @@ impl Client {
             Err(error) => {
                 self.observer.called(error.endpoint.path, error.class.label());
                 match error.class {
-                    Class::Throttle(Throttle::Address) => self.note_throttle(self.address.banned()),
+                    Class::Throttle(Throttle::Address) => self.note_throttle(self.address.banned(&self.host)),
                     Class::Throttle(_) => self.note_throttle(error.retry_after.unwrap_or(THROTTLE_PAUSE)),
                     _ => {}
                 }
@@ -275,7 +279,8 @@ impl Client {
                     Class::Credentials | Class::Denied(_) | Class::Throttle(_) => error.class,
                     _ => Class::Retry,
                 };
-                self.note_failure(&self.token_breaker, &ApiError { class, ..error.clone() });
+                let error = ApiError { class, ..error };
+                self.note_failure(&self.token_breaker, &error);
                 Err(error)
             }
         }
@@ -297,7 +302,7 @@ impl Client {
             let _admission = line.breaker.admit().map_err(|blocked| blocked_error(endpoint, blocked))?;
             line.pacer.turn(lane).await;
             self.address.turn().await;
-            if let Some(until) = self.address.banned_until() {
+            if let Some(until) = self.address.banned_until(&self.host) {
                 let class = Class::Throttle(Throttle::Address);
                 return Err(blocked_error(endpoint, Blocked { class, until }));
             }
@@ -307,7 +312,8 @@ impl Client {
                 let token = self.token().await?;
                 let was_fresh = token.is_fresh();
                 let request = self.request(endpoint, &token, &parameters);
-                (token, was_fresh, self.transport.send(endpoint, payload, request).await)
+                let outcome = self.transport.send(endpoint, payload, request).await;
+                (token, was_fresh, outcome.map_err(missed_if_indispensable))
             };
             let result = outcome.as_ref().err().map_or("ok", |error| error.class.label());
             self.observer.called(endpoint.path, result);
@@ -334,7 +340,7 @@ impl Client {
         if line.breaker.worked() {
             self.observer.resumed(endpoint);
         }
-        self.address.worked();
+        self.address.worked(&self.host);
         self.answered();
     }
 
@@ -395,11 +401,11 @@ impl Client {
             Class::Denied(Denied::PermissionPoint) if !attempt.fresh_permissions => {
                 // A permission that was granted after the token was fetched needs a new one.
                 attempt.fresh_permissions = true;
-                self.tokens.forget().await;
+                self.tokens.forget(Some(token)).await;
                 Ok(())
             }
             Class::Throttle(Throttle::Address) => {
-                self.note_throttle(self.address.banned());
+                self.note_throttle(self.address.banned(&self.host));
                 Err(error)
             }
             Class::Throttle(Throttle::MonthlyQuota)
@@ -432,6 +438,16 @@ struct Attempt {
     used_fresh_token: bool,
     unexpected: bool,
     fresh_permissions: bool,
+}
+
+/// Without these methods there is nothing to go on with: what does not know them is no DingTalk, at the moment.
+fn missed_if_indispensable(error: ApiError) -> ApiError {
+    if error.class == Class::UnknownMethod && INDISPENSABLE.contains(&error.endpoint) {
+        let transport =
+            Some("the server does not know the method; look at oapi_url, or for a proxy in between");
+        return ApiError { class: Class::Retry, transport, ..error };
+    }
+    error
 }
 
 fn blocked_error(endpoint: Endpoint, blocked: Blocked) -> ApiError {

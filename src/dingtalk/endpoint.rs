@@ -79,6 +79,9 @@ pub const ROLE: Endpoint = topapi("/topapi/role/getrole", PERMISSION_MEMBERS);
 /// One role group.
 pub const ROLE_GROUP: Endpoint = topapi("/topapi/role/getrolegroup", PERMISSION_DEPARTMENTS);
 
+/// What there is no mirror without. A server that does not know these is taken for one that is out of order.
+pub const INDISPENSABLE: &[Endpoint] = &[DEPARTMENT_CHILDREN, DEPARTMENT, MEMBERS, PERSON];
+
 /// Everything that the mirror reads, in the order of a preflight.
 pub const MIRROR_READS: &[Endpoint] = &[
     SCOPES,

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
-use super::endpoint::{Endpoint, Family};
+use super::endpoint::{self, Endpoint, Family};
 
 /// A refusal's identity: a number on the legacy host, a word on the v1.0 host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,7 +163,7 @@ impl ApiError {
         let what = match self.class {
             Class::Retry => match self.transport {
                 Some(what) => return format!("did not answer: {what}"),
-                None => "is busy".to_owned(),
+                None => "is busy or out of order".to_owned(),
             },
             Class::Throttle(Throttle::Application) => {
                 "is throttled for this application; calls are being slowed down".to_owned()
@@ -208,7 +208,7 @@ impl ApiError {
 /// Sorts an effective code of the legacy host (`errors.md §4.1` to `§4.5`). An 88 envelope must be opened first.
 pub(super) fn classify_number(endpoint: Endpoint, code: i64, text: &str) -> Class {
     match code {
-        -1 | 15 | 400_001 | 60_019 | 60_510 => Class::Retry,
+        -1 | 15 | 400_001 => Class::Retry,
         1002 if endpoint.path.contains("/role/") => Class::Retry,
         22 | 404 => Class::UnknownMethod,
         40_000 if text.contains("access_token") => Class::RefreshToken,
@@ -223,16 +223,42 @@ pub(super) fn classify_number(endpoint: Endpoint, code: i64, text: &str) -> Clas
         50_002 | 50_004 => Class::Hidden,
         90_018 | 90_005 | 90_006 | 45_009 | 90_007..=90_014 => Class::Throttle(Throttle::Application),
         90_002 => Class::Throttle(Throttle::Platform),
-        90_003 | 90_004 => Class::Throttle(Throttle::Organisation),
-        90_001 | 90_017 => Class::Throttle(Throttle::Address),
+        90_003 | 90_004 | 90_017 => Class::Throttle(Throttle::Organisation),
+        90_001 => Class::Throttle(Throttle::Address),
         90_020 => Class::Throttle(Throttle::MonthlyQuota),
-        60_003 | 60_121 | 33_012 | 40_003 | 60_111 | 46_004 | 33_011 | 60_301 | 34_020 => Class::Gone,
-        // An illegal id is a formerly known one when it is a department's that is being read (`errors.md §4.3`).
-        40_009 if endpoint.path.contains("/department/") => Class::Gone,
-        40 | 41 | 1002 | 23_004 | 34_018 | 34_021 | 40_000..=49_999 | 60_000..=60_999 | 400_002 | 660_000 => {
-            Class::BadRequest
-        }
+        _ if says_gone(endpoint, code) => Class::Gone,
+        40
+        | 41
+        | 1002
+        | 12_150
+        | 23_004
+        | 33_011
+        | 33_012
+        | 34_018
+        | 34_020
+        | 34_021
+        | 200_002
+        | 200_003
+        | 400_002
+        | 600_109
+        | 660_000
+        | 40_000..=49_999
+        | 60_000..=60_999 => Class::BadRequest,
         _ => Class::Unexpected,
+    }
+}
+
+/// Whether a code says that the object which this API reads does not exist: only its own kind of object can be gone.
+fn says_gone(endpoint: Endpoint, code: i64) -> bool {
+    match endpoint {
+        endpoint::PERSON => matches!(code, 60_121 | 33_012 | 40_003 | 60_111 | 46_004),
+        // An illegal id is a formerly known one when a department is being read (`errors.md §4.3`).
+        endpoint::DEPARTMENT | endpoint::DEPARTMENT_CHILDREN | endpoint::MEMBERS | endpoint::MEMBER_IDS => {
+            matches!(code, 60_003 | 40_009)
+        }
+        endpoint::ROLE | endpoint::ROLE_MEMBERS => matches!(code, 33_011 | 60_301),
+        endpoint::ROLE_GROUP => matches!(code, 34_020),
+        _ => false,
     }
 }
 

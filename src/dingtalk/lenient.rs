@@ -288,8 +288,45 @@ pub fn objects<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) 
 fn readable_ones<T: DeserializeOwned>(text: &str) -> Vec<T> {
     match serde_json::from_str::<Vec<&RawValue>>(text) {
         Ok(elements) => {
-            elements.into_iter().filter_map(|element| serde_json::from_str(element.get()).ok()).collect()
+            elements.into_iter().filter_map(|element| from_slice(element.get().as_bytes()).ok()).collect()
         }
-        Err(_) => serde_json::from_str(text).into_iter().collect(),
+        Err(_) => from_slice(text.as_bytes()).into_iter().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Page {
+        #[serde(default, deserialize_with = "objects")]
+        list: Vec<Item>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Item {
+        #[serde(default, deserialize_with = "text")]
+        name: Option<String>,
+    }
+
+    fn names(json: &str) -> Vec<String> {
+        let page: Page = from_slice(json.as_bytes()).unwrap();
+        page.list.into_iter().map(|item| item.name.unwrap_or_default()).collect()
+    }
+
+    #[test]
+    fn a_lone_surrogate_costs_a_character_and_no_element() {
+        let json = r#"{"list":[{"name":"a"},{"name":"x\ud83dy"},{"name":"\ud83d\ude00"},{"name":5}]}"#;
+        assert_eq!(names(json), ["a", "x\u{fffd}y", "😀", "5"]);
+    }
+
+    #[test]
+    fn lists_come_as_lists_as_one_element_and_as_texts_of_either() {
+        assert_eq!(names(r#"{"list":{"name":"a"}}"#), ["a"]);
+        assert_eq!(names(r#"{"list":"[{\"name\":\"a\"},{\"name\":\"b\"}]"}"#), ["a", "b"]);
+        assert_eq!(names(r#"{"list":[1,{"name":"a"},null]}"#), ["a"]);
+        assert_eq!(names(r#"{"list":null}"#), Vec::<String>::new());
+        assert_eq!(names("{}"), Vec::<String>::new());
     }
 }

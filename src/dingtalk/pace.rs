@@ -4,6 +4,7 @@
 //! A pacer spaces calls evenly under the configured rate, serves live work before background work, and learns: a
 //! refusal pauses the path and lowers its rate, calm raises it again, carefully near the rate that was refused last.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ const RISE_NEAR: f64 = 0.01;
 const NEAR: std::ops::Range<f64> = 0.9..1.2;
 const SLOWEST: f64 = 0.5;
 const SECOND: Duration = Duration::from_secs(1);
+/// After this time a background call waits for live calls no more: its object is held, and may be wanted by then.
+const LONGEST_COURTESY: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 struct State {
@@ -77,8 +80,9 @@ impl Pacer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for this call's turn. A background call lets waiting live calls go first.
+    /// Waits for this call's turn. A background call lets waiting live calls go first, for a while.
     pub async fn turn(&self, lane: Lane) {
+        let started = Instant::now();
         let _waiting = (lane == Lane::Live).then(|| {
             self.lock().live_waiting += 1;
             Waiting(self)
@@ -86,7 +90,9 @@ impl Pacer {
         loop {
             let wake = {
                 let mut state = self.lock();
-                match state.admit(lane, Instant::now()) {
+                let now = Instant::now();
+                let gives_way = lane == Lane::Background && now < started + LONGEST_COURTESY;
+                match state.admit(gives_way, now) {
                     Ok(()) => return,
                     Err(wake) => wake,
                 }
@@ -115,17 +121,11 @@ impl Pacer {
         let mut state = self.lock();
         state.paused_until = state.paused_until.max(Instant::now() + pause);
     }
-
-    /// Until when calls wait because DingTalk asked for it.
-    pub fn paused_until(&self) -> Option<Instant> {
-        let until = self.lock().paused_until;
-        (until > Instant::now()).then_some(until)
-    }
 }
 
 impl State {
-    /// Lets a call go now, or says when to ask again.
-    fn admit(&mut self, lane: Lane, now: Instant) -> Result<(), Instant> {
+    /// Lets a call go now, or says when to ask again. One that `gives_way` waits while live calls wait.
+    fn admit(&mut self, gives_way: bool, now: Instant) -> Result<(), Instant> {
         if self.paused_until > now {
             return Err(self.paused_until);
         }
@@ -135,7 +135,7 @@ impl State {
             if self.next_slot > now {
                 return Err(self.next_slot);
             }
-            if lane == Lane::Background && self.live_waiting > 0 {
+            if gives_way && self.live_waiting > 0 {
                 return Err(now + spacing);
             }
             self.next_slot = now + spacing;
@@ -171,12 +171,19 @@ const ADDRESS_WINDOW: Duration = Duration::from_secs(20);
 const FIRST_BAN: Duration = Duration::from_secs(20);
 const LONGEST_BAN: Duration = Duration::from_mins(5);
 
+/// A refusal of this machine's address by one host.
+#[derive(Debug)]
+struct Ban {
+    until: Instant,
+    length: Duration,
+}
+
 #[derive(Debug)]
 struct AddressState {
     /// When the allowance would be whole again (the theoretical arrival time of a leaky bucket).
     whole_at: Instant,
-    banned_until: Option<Instant>,
-    ban: Duration,
+    /// By host: whoever sits behind one of them may refuse us for reasons of its own.
+    bans: HashMap<String, Ban>,
 }
 
 /// The allowance of this machine's address, shared by every organisation.
@@ -189,8 +196,7 @@ pub struct AddressAllowance {
 impl AddressAllowance {
     /// At most `calls` in any 20 seconds; 0 is no bound of our own.
     pub fn new(calls: u32) -> Self {
-        let state = AddressState { whole_at: Instant::now(), banned_until: None, ban: FIRST_BAN };
-        Self { calls, state: Mutex::new(state) }
+        Self { calls, state: Mutex::new(AddressState { whole_at: Instant::now(), bans: HashMap::new() }) }
     }
 
     fn lock(&self) -> MutexGuard<'_, AddressState> {
@@ -221,33 +227,32 @@ impl AddressAllowance {
         None
     }
 
-    /// DingTalk refused the address: returns for how long everything stops.
-    pub fn banned(&self) -> Duration {
+    /// `host` refused the address: returns for how long its calls stop.
+    pub fn banned(&self, host: &str) -> Duration {
         let now = Instant::now();
         let mut state = self.lock();
-        match state.banned_until {
-            Some(until) if until > now => until - now,
-            earlier => {
-                if earlier.is_some() {
-                    state.ban = (state.ban * 2).min(LONGEST_BAN);
-                }
-                state.banned_until = Some(now + state.ban);
-                state.ban
-            }
+        let Some(ban) = state.bans.get_mut(host) else {
+            state.bans.insert(host.to_owned(), Ban { until: now + FIRST_BAN, length: FIRST_BAN });
+            return FIRST_BAN;
+        };
+        if ban.until <= now {
+            ban.length = (ban.length * 2).min(LONGEST_BAN);
+            ban.until = now + ban.length;
         }
+        ban.until - now
     }
 
-    /// A call got through: the next ban starts from the shortest pause again.
-    pub fn worked(&self) {
+    /// A call of `host` got through: the next ban starts from the shortest pause again.
+    pub fn worked(&self, host: &str) {
+        let now = Instant::now();
         let mut state = self.lock();
-        if state.banned_until.is_some_and(|until| until <= Instant::now()) {
-            state.banned_until = None;
-            state.ban = FIRST_BAN;
+        if state.bans.get(host).is_some_and(|ban| ban.until <= now) {
+            state.bans.remove(host);
         }
     }
 
-    /// Until when no call is made, while the address is refused.
-    pub fn banned_until(&self) -> Option<Instant> {
-        self.lock().banned_until.filter(|&until| until > Instant::now())
+    /// Until when no call of `host` is made, while it refuses the address.
+    pub fn banned_until(&self, host: &str) -> Option<Instant> {
+        self.lock().bans.get(host).map(|ban| ban.until).filter(|&until| until > Instant::now())
     }
 }

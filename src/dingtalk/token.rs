@@ -26,6 +26,8 @@ const FRESH: Duration = Duration::from_millis(250);
 const REFUSED_IN_VAIN: u32 = 3;
 /// Where an answer does not say how long its token lives.
 const USUAL_LIFE: Duration = Duration::from_hours(2);
+/// Whatever an answer promises.
+const LONGEST_LIFE: Duration = Duration::from_hours(24);
 
 /// A token as it is handed to calls.
 #[derive(Debug)]
@@ -128,9 +130,13 @@ impl Tokens {
         Err(ApiError { class: Class::Credentials, ..refusal })
     }
 
-    /// Forgets the token, so that the next one carries permissions that were granted meanwhile.
-    pub(super) async fn forget(&self) {
-        self.state.lock().await.current = None;
+    /// Forgets a token, or whatever is there, so that the next one carries permissions that were granted meanwhile.
+    pub(super) async fn forget(&self, token: Option<&Arc<Token>>) {
+        let mut state = self.state.lock().await;
+        let is_it = |current: &Arc<Token>| token.is_none_or(|token| Arc::ptr_eq(current, token));
+        if state.current.as_ref().is_some_and(is_it) {
+            state.current = None;
+        }
     }
 
     async fn fetch(&self, transport: &Transport) -> Result<Token, ApiError> {
@@ -150,7 +156,8 @@ impl Tokens {
             .expires_in
             .and_then(|seconds| u64::try_from(seconds).ok())
             .filter(|&seconds| seconds > 0)
-            .map_or(USUAL_LIFE, Duration::from_secs);
+            .map_or(USUAL_LIFE, Duration::from_secs)
+            .min(LONGEST_LIFE);
         let now = Instant::now();
         Ok(Token {
             value: SecretString::from(value),

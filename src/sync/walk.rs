@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use super::context::{Context, WorkError};
 use super::convert;
+use super::department::Look;
 use super::outcome::{Reading, conclude};
 use crate::dingtalk::Class;
 use crate::dingtalk::model::ChildDepartment;
@@ -35,14 +36,25 @@ impl Context {
     pub(super) async fn work_on_walk(&self, claim: &Claim) -> Result<(), WorkError> {
         let Ok(dept_id) = claim.object_id.parse::<i64>() else { return self.end_walk(claim).await };
         match self.walk(claim, dept_id).await {
-            // It went away or out of sight meanwhile: its own read says which.
             Err(WorkError::Api(error)) if matches!(error.class, Class::Gone | Class::Hidden) => {
-                let cause = claim.provenance.cause;
-                self.mark(vec![Hint::of(Kind::Department, &claim.object_id, claim.lane, cause)]).await?;
-                self.end_walk(claim).await
+                self.end_lost_walk(claim).await
+            }
+            // DingTalk cannot read its members (60019): perhaps because it is gone.
+            Err(WorkError::Api(error)) if error.class == Class::BadRequest => {
+                match self.look_at_department(claim.lane, dept_id).await? {
+                    Look::Present(_) => Err(error.into()),
+                    Look::Gone | Look::Hidden => self.end_lost_walk(claim).await,
+                }
             }
             result => result,
         }
+    }
+
+    /// The department went away or out of sight meanwhile: its own read says which.
+    async fn end_lost_walk(&self, claim: &Claim) -> Result<(), WorkError> {
+        let cause = claim.provenance.cause;
+        self.mark(vec![Hint::of(Kind::Department, &claim.object_id, claim.lane, cause)]).await?;
+        self.end_walk(claim).await
     }
 
     async fn end_walk(&self, claim: &Claim) -> Result<(), WorkError> {
