@@ -44,7 +44,11 @@ impl Client {
     /// A department, whole.
     pub async fn department(&self, lane: Lane, dept_id: i64) -> Result<Department, ApiError> {
         let body = Parameters::Body(json!({ "dept_id": dept_id }));
-        self.call(endpoint::DEPARTMENT, Payload::Result, lane, body).await
+        let department: Department = self.call(endpoint::DEPARTMENT, Payload::Result, lane, body).await?;
+        match department.dept_id {
+            Some(answered) if answered == dept_id => Ok(department),
+            _ => Err(ApiError::unexpected(endpoint::DEPARTMENT, "it is not about the department asked for")),
+        }
     }
 
     /// A page of a department's direct members, access-restricted ones included, and where the next one starts.
@@ -77,7 +81,11 @@ impl Client {
     /// A person, whole.
     pub async fn person(&self, lane: Lane, userid: &str) -> Result<Person, ApiError> {
         let body = Parameters::Body(json!({ "userid": userid }));
-        self.call(endpoint::PERSON, Payload::Result, lane, body).await
+        let person: Person = self.call(endpoint::PERSON, Payload::Result, lane, body).await?;
+        match &person.userid {
+            Some(answered) if answered.eq_ignore_ascii_case(userid) => Ok(person),
+            _ => Err(ApiError::unexpected(endpoint::PERSON, "it is not about the person asked for")),
+        }
     }
 
     /// How many people the whole organisation has, visible or not.

@@ -89,7 +89,7 @@ impl Conn {
             corp,
             counts,
             populations: self.populations(corp_id).await?,
-            run: self.next_run(corp_id).await?,
+            run: self.open_runs(corp_id).await?.into_iter().next(),
         })
     }
 

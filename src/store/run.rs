@@ -177,13 +177,13 @@ impl Conn {
         self.number(sql, args![corp_id, kind.label(), options, now.as_millisecond()]).await
     }
 
-    /// The oldest run of the organisation that is not over.
-    pub async fn next_run(&mut self, corp_id: &str) -> Result<Option<Run>, StoreError> {
+    /// The runs of the organisation that are not over, oldest first.
+    pub async fn open_runs(&mut self, corp_id: &str) -> Result<Vec<Run>, StoreError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM dingsync_run \
-             WHERE corp_id = ? AND state IN ('queued', 'running') ORDER BY id LIMIT 1",
+             WHERE corp_id = ? AND state IN ('queued', 'running') ORDER BY id",
         );
-        self.row(sql, args![corp_id]).await?.map(|row| run_of(&row)).transpose()
+        self.rows(sql, args![corp_id]).await?.iter().map(run_of).collect()
     }
 
     /// One run.

@@ -24,6 +24,8 @@ const PAGES: [Kind; 4] = [Kind::RoleCatalogue, Kind::Department, Kind::Walk, Kin
 const LOOK: Duration = Duration::from_millis(100);
 const NOTE: Duration = Duration::from_secs(1);
 const REPORT: Duration = Duration::from_secs(10);
+/// A pull that has not got on for this long waits for something that others need not wait for.
+const STUCK: Duration = Duration::from_secs(30);
 const USUAL_PAUSE: Duration = Duration::from_secs(2);
 
 impl Context {
@@ -48,6 +50,7 @@ impl Context {
         let parked = tokio::select! {
             parked = self.until_worked_off(run, &PAGES, patience) => parked?,
             failed = self.report_progress(run.id) => return Err(failed.into()),
+            failed = self.hold_details_back(run.id) => return Err(failed.into()),
         };
         let Some(parked) = parked else {
             return Ok(End {
@@ -68,6 +71,33 @@ impl Context {
         }
         warn!(corp = self.name, parked, "parts of the organisation cannot be read: some objects are parked");
         Ok(End::of(RunState::Partial, Some(unreadable(parked))))
+    }
+
+    /// Lets details be read once every department has shown its members, or when that does not get on: one department
+    /// that DingTalk cannot show must not keep everybody's details back. Brings only a failure.
+    async fn hold_details_back(&self, run_id: i64) -> StoreError {
+        let mut left = i64::MAX;
+        let mut moved = Instant::now();
+        loop {
+            let remains = async {
+                let mut reader = self.store.reader().await?;
+                reader.run_remains(&self.corp_id, run_id, &[Kind::Department, Kind::Walk]).await
+            };
+            match remains.await {
+                Err(error) => return error,
+                Ok((waiting, _)) if waiting < left => {
+                    left = waiting;
+                    moved = Instant::now();
+                }
+                Ok(_) => {}
+            }
+            if left == 0 || moved.elapsed() > STUCK {
+                self.pulling.store(false, Ordering::Relaxed);
+                self.wake.notify_one();
+                return std::future::pending().await;
+            }
+            tokio::time::sleep(NOTE).await;
+        }
     }
 
     /// Notes and reports how far the pull is, until that fails.

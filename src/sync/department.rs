@@ -2,15 +2,15 @@
 
 use super::context::{Context, WorkError};
 use super::convert;
-use super::guard::admit_deletion;
+use super::guard::Deletion;
 use super::hints::ROOT;
 use super::outcome::{Reading, conclude};
 use crate::config::Guard;
 use crate::dingtalk::Class;
 use crate::lane::Lane;
 use crate::store::{
-    Action, Cause, Claim, Conn, Department, Doubt, Entity, Expectations, Fate, Finish, Hint, Kind, Operation,
-    Stamp, Standing, StoreError, Stored,
+    Action, Cause, Claim, Conn, Department, Entity, Fate, Finish, Hint, Kind, Operation, Stamp, Standing,
+    StoreError, Stored,
 };
 
 /// What a look at a department brought.
@@ -78,19 +78,6 @@ impl Operation for FinishDepartment {
 }
 
 impl FinishDepartment {
-    fn hint(&self, kind: Kind, object_id: String) -> Hint {
-        Hint {
-            provenance: self.claim.provenance.clone(),
-            run_id: self.claim.run_id,
-            ..Hint::of(kind, object_id, self.claim.lane, self.claim.provenance.cause)
-        }
-    }
-
-    /// Marks what this department's change has changed as well. Its own answer may be as late as this one was early.
-    fn affected(&self, kind: Kind, object_id: String) -> Hint {
-        Hint { doubt: Doubt::OneEvent, expects: Expectations::CHANGED, ..self.hint(kind, object_id) }
-    }
-
     async fn put(
         &self,
         conn: &mut Conn,
@@ -104,17 +91,20 @@ impl FinishDepartment {
             conn.set_org_name(corp_id, after.name.as_deref(), *now).await?;
         }
         if let Some(parent_id) = after.parent_id {
-            let parent = self.hint(Kind::Department, parent_id.to_string());
+            let parent = self.claim.hint(Kind::Department, parent_id.to_string());
             conn.hint_unknown(corp_id, &[parent], *now).await?;
         }
-        let walk = self.hint(Kind::Walk, dept_id.to_string());
+        let walk = self.claim.hint(Kind::Walk, dept_id.to_string());
+        // A walk that was made while the department could not be seen has seen nothing.
+        let came_in_sight = matches!(self.claim.standing, Standing::Hidden | Standing::Gone);
         match before {
             // A pull that found the department has marked its walk already.
-            None => conn.hint_unknown(corp_id, &[walk], *now).await?,
-            Some(before) if before.deleted_at.is_some() || before.row.parent_id != after.parent_id => {
-                conn.hint(corp_id, &[walk], *now).await?;
-            }
-            Some(_) => {}
+            None if !came_in_sight => conn.hint_unknown(corp_id, &[walk], *now).await?,
+            Some(before)
+                if !came_in_sight
+                    && before.deleted_at.is_none()
+                    && before.row.parent_id == after.parent_id => {}
+            _ => conn.hint(corp_id, &[walk], *now).await?,
         }
         self.mark_managers(conn, before, after).await?;
         Ok(action)
@@ -130,15 +120,18 @@ impl FinishDepartment {
         let Stamp { corp_id, now, .. } = &self.stamp;
         let were = before.map(|before| convert::managers(&before.row)).unwrap_or_default();
         let are = convert::managers(after);
-        let unknown: Vec<Hint> = are.iter().map(|userid| self.hint(Kind::Employee, userid.clone())).collect();
+        let unknown: Vec<Hint> =
+            are.iter().map(|userid| self.claim.hint(Kind::Employee, userid.clone())).collect();
         conn.hint_unknown(corp_id, &unknown, *now).await?;
         if before.is_none() || self.claim.provenance.cause == Cause::Bootstrap {
             return Ok(());
         }
         let appointed = are.iter().filter(|userid| !were.contains(userid));
         let dismissed = were.iter().filter(|userid| !are.contains(userid));
-        let changed: Vec<Hint> =
-            appointed.chain(dismissed).map(|userid| self.affected(Kind::Employee, userid.clone())).collect();
+        let changed: Vec<Hint> = appointed
+            .chain(dismissed)
+            .map(|userid| self.claim.affected(Kind::Employee, userid.clone()))
+            .collect();
         conn.hint(corp_id, &changed, *now).await
     }
 
@@ -156,15 +149,19 @@ impl FinishDepartment {
         };
         let children = conn.child_departments(corp_id, dept_id).await?;
         let members = conn.department_members(corp_id, dept_id).await?;
-        let children = children.into_iter().map(|(id, _)| self.affected(Kind::Department, id.to_string()));
-        let people = members.iter().map(|userid| self.affected(Kind::Employee, userid.clone()));
+        let children =
+            children.into_iter().map(|(id, _)| self.claim.affected(Kind::Department, id.to_string()));
+        let people = members.iter().map(|userid| self.claim.affected(Kind::Employee, userid.clone()));
         let roles = conn.roles_reaching(corp_id, dept_id).await?;
-        let roles = roles.into_iter().map(|id| self.affected(Kind::RoleMembers, id.to_string()));
+        let roles = roles.into_iter().map(|id| self.claim.affected(Kind::RoleMembers, id.to_string()));
         let dependents: Vec<Hint> = children.chain(people).chain(roles).collect();
         conn.hint(corp_id, &dependents, *now).await?;
-        let admitted =
-            admit_deletion(conn, self.guard, corp_id, Entity::Department, !members.is_empty(), *now).await?;
-        if !admitted {
+        let deletion = Deletion {
+            entity: Entity::Department,
+            is_held: self.claim.standing == Standing::Held,
+            is_harmless: members.is_empty(),
+        };
+        if !deletion.is_admitted(conn, self.guard, corp_id, *now).await? {
             return Ok((Standing::Held, None));
         }
         let action =

@@ -21,6 +21,8 @@ use crate::store::{Claim, Kind, StoreError};
 
 /// Objects that one organisation works on at once.
 const SLOTS: usize = 80;
+/// Of these, at most so many live ones of a kind: while one API is slow, the others are not.
+const LIVE_SLOTS_A_KIND: usize = 32;
 /// Of these, at most so many for background work: live work never waits for all of it.
 const BACKGROUND_SLOTS: usize = 64;
 /// Another process may have marked something: look at least this often.
@@ -60,7 +62,7 @@ pub(super) async fn dispatch(context: Arc<Context>, shutdown: CancellationToken,
         leased_at: Instant::now(),
         held: Held::default(),
     };
-    let renewing = tokio::spawn(renew(context, Arc::clone(&dispatcher.held)));
+    let mut renewing = tokio::spawn(renew(context, Arc::clone(&dispatcher.held)));
     while !shutdown.is_cancelled() {
         pulse.beat();
         let wake_at = match dispatcher.fill().await {
@@ -76,6 +78,8 @@ pub(super) async fn dispatch(context: Arc<Context>, shutdown: CancellationToken,
             Some(ended) = dispatcher.tasks.join_next_with_id() => dispatcher.ended(ended),
             () = tokio::time::sleep_until(wake_at) => {}
             () = shutdown.cancelled() => {}
+            // It ends only by a defect; without it every lease would run out.
+            _ = &mut renewing => return,
         }
         while let Some(ended) = dispatcher.tasks.try_join_next_with_id() {
             dispatcher.ended(ended);
@@ -112,9 +116,11 @@ impl Dispatcher {
         if self.running.len() >= SLOTS {
             return Ok(wake_at);
         }
+        // Everybody becomes visible before anybody's details are read; confirming reads are due at their time.
+        let details_wait = self.context.pulling.load(Ordering::Relaxed);
         let ready = {
             let mut reader = self.context.store.reader().await?;
-            reader.next_ready(&self.context.corp_id).await?
+            reader.next_ready(&self.context.corp_id, details_wait).await?
         };
         for (lane, kind, ready_at) in ready {
             let now = self.context.now();
@@ -126,8 +132,9 @@ impl Dispatcher {
             match self.quota(lane, kind) {
                 Ok(0) => {}
                 Ok(quota) => {
+                    let only_confirming = details_wait && (lane, kind) == (Lane::Background, Kind::Employee);
                     let limit = quota + self.more_ahead(lane, quota);
-                    let claims = self.context.claim(kind, lane, limit).await?;
+                    let claims = self.context.claim(kind, lane, limit, only_confirming).await?;
                     for claim in claims {
                         self.held().insert((claim.kind, claim.object_id.clone()), claim.clone());
                         match lane {
@@ -145,13 +152,15 @@ impl Dispatcher {
 
     /// How many objects of a kind may be begun now.
     fn quota(&self, lane: Lane, kind: Kind) -> Result<usize, Blocked> {
-        let free = match lane {
-            Lane::Live => SLOTS.saturating_sub(self.running.len()),
-            // Everybody becomes visible before anybody's details are read.
-            Lane::Background if kind == Kind::Employee && self.context.pulling.load(Ordering::Relaxed) => 0,
+        let mut quota = match lane {
+            Lane::Live => {
+                let alike = |claim: &&Claim| claim.lane == Lane::Live && claim.kind == kind;
+                let taken = self.running.values().filter(alike).count();
+                let free = SLOTS.saturating_sub(self.running.len());
+                free.min(LIVE_SLOTS_A_KIND.saturating_sub(taken))
+            }
             Lane::Background => self.background_slots().saturating_sub(self.ahead.len()),
         };
-        let mut quota = free;
         for endpoint in endpoints(kind) {
             if let Some(probes) = self.context.client.admits(*endpoint)? {
                 let running = self.running.values().filter(|claim| claim.kind == kind).count();
@@ -198,8 +207,13 @@ impl Dispatcher {
             Ok((id, ())) => *id,
             Err(error) => error.id(),
         };
-        let Some(Claim { kind, object_id, .. }) = self.running.remove(&id) else { return };
-        self.held().remove(&(kind, object_id));
+        let Some(Claim { kind, object_id, lease, .. }) = self.running.remove(&id) else { return };
+        let key = (kind, object_id);
+        let mut held = self.held();
+        if held.get(&key).is_some_and(|claim| claim.lease == lease) {
+            held.remove(&key);
+        }
+        drop(held);
         if ended.is_err_and(|error| error.is_panic()) {
             // The lease runs out and the object is read again; the others go on.
             let corp = &self.context.name;
@@ -209,12 +223,11 @@ impl Dispatcher {
 
     /// Lets what is under way end, and gives back what is not.
     async fn drain(&mut self) {
-        for claim in std::mem::take(&mut self.ahead) {
-            if let Err(error) = self.context.release(&claim).await {
-                debug!(%error, "a lease is left to run out");
-            }
-        }
         let drained = tokio::time::timeout(DRAIN, async {
+            let ahead = std::mem::take(&mut self.ahead).into();
+            if let Err(error) = self.context.release(ahead).await {
+                debug!(%error, "leases are left to run out");
+            }
             while let Some(ended) = self.tasks.join_next_with_id().await {
                 self.ended(ended);
             }

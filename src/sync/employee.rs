@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::context::{Context, WorkError};
 use super::convert;
-use super::guard::admit_deletion;
+use super::guard::Deletion;
 use super::outcome::{Reading, conclude};
 use super::permission::FieldPermission;
 use super::references::{follow_references, mark_bereaved, mark_led_departments};
@@ -203,12 +203,18 @@ impl FinishEmployee {
         let mut after = before.row.clone();
         after.row.gone_at = after.row.gone_at.or(Some(self.stamp.now));
         let corp_id = &self.stamp.corp_id;
-        let admitted =
-            admit_deletion(conn, self.guard, corp_id, Entity::Employee, true, self.stamp.now).await?;
+        let deletion = Deletion {
+            entity: Entity::Employee,
+            is_held: before.row.row.gone_at.is_some(),
+            is_harmless: false,
+        };
+        let admitted = deletion.is_admitted(conn, self.guard, corp_id, self.stamp.now).await?;
         let (standing, fate) =
             if admitted { (Standing::Gone, Fate::Gone) } else { (Standing::Held, Fate::Lives) };
         let action = conn.write_employee(userid, Some(before), &after, fate, &self.stamp).await?;
-        mark_bereaved(conn, &self.claim, &before.row, &self.stamp).await?;
+        if action.is_some() {
+            mark_bereaved(conn, &self.claim, &before.row, &self.stamp).await?;
+        }
         Ok((standing, action))
     }
 }

@@ -1,7 +1,7 @@
 //! Everything that runs for the configured organisations.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 use thiserror::Error;
@@ -73,6 +73,7 @@ impl Engine {
                 guard: config.guard,
                 metrics: metrics.clone(),
                 pulling: AtomicBool::new(false),
+                has_workers: AtomicBool::new(false),
                 wake: Arc::new(Notify::new()),
                 permissions: FieldPermissions::default(),
                 hidden: HiddenDepartments::default(),
@@ -95,7 +96,7 @@ impl Engine {
     /// Asks for what a daemon does first: a pull, or a comparison that makes up for its absence.
     pub async fn request_first_runs(&self) -> Result<(), StoreError> {
         for context in self.contexts() {
-            context.request_first_run().await?;
+            context.request_first_runs().await?;
         }
         Ok(())
     }
@@ -106,6 +107,7 @@ impl Engine {
             let name = format!("workers of {}", context.name);
             let pulse = tasks.pulse(&name);
             let shutdown = tasks.shutdown();
+            context.has_workers.store(true, Ordering::Relaxed);
             tasks.spawn(name, dispatch(Arc::clone(context), shutdown, pulse));
         }
     }

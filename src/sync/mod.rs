@@ -20,6 +20,7 @@ mod references;
 mod roles;
 mod runs;
 mod schedule;
+mod seen;
 mod visibility;
 mod walk;
 mod worker;

@@ -1,30 +1,7 @@
 //! What hangs together with a person: the departments, roles and manager that his answer names, and those whose answers
 //! name him.
 
-use crate::lane::Lane;
-use crate::store::{
-    CATALOGUE, Cause, Claim, Conn, Doubt, Expectations, Hint, Kind, Membership, Person, Provenance, Stamp,
-    Standing, StoreError,
-};
-
-fn hint(claim: &Claim, kind: Kind, id: impl Into<String>) -> Hint {
-    let cause = match claim.provenance.cause {
-        Cause::Bootstrap => Cause::Bootstrap,
-        _ => Cause::Reconcile,
-    };
-    Hint { run_id: claim.run_id, provenance: Provenance::of(cause), ..Hint::of(kind, id, claim.lane, cause) }
-}
-
-/// Marks what has changed together with the person. The other answer may be as late as this one was early.
-fn affected(claim: &Claim, kind: Kind, id: impl Into<String>) -> Hint {
-    Hint {
-        provenance: claim.provenance.clone(),
-        lane: Lane::Background,
-        doubt: Doubt::OneEvent,
-        expects: Expectations::CHANGED,
-        ..hint(claim, kind, id)
-    }
-}
+use crate::store::{CATALOGUE, Claim, Conn, Hint, Kind, Membership, Person, Stamp, Standing, StoreError};
 
 /// Whatever a person refers to and nobody has heard of is read as well; nothing waits for it. True if he refers to
 /// something that is known to be gone: then his answer, or that one's, is outdated.
@@ -43,7 +20,7 @@ pub(super) async fn follow_references(
         let unknown: Vec<Hint> = ids
             .into_iter()
             .filter(|id| known.iter().all(|(known_id, ..)| known_id != id))
-            .map(|id| hint(claim, kind, id))
+            .map(|id| claim.found(kind, id))
             .collect();
         conn.hint(&stamp.corp_id, &unknown, stamp.now).await?;
         refers_to_gone |= known.iter().any(|(_, standing, _)| *standing == Standing::Gone);
@@ -73,10 +50,10 @@ async fn follow_roles(
     let new: Vec<Hint> = unknown
         .into_iter()
         .filter(|id| met.iter().all(|(met_id, ..)| met_id != id))
-        .map(|id| hint(claim, Kind::RoleMembers, id))
+        .map(|id| claim.found(Kind::RoleMembers, id))
         .collect();
     if !new.is_empty() {
-        conn.hint(&stamp.corp_id, &[hint(claim, Kind::RoleCatalogue, CATALOGUE)], stamp.now).await?;
+        conn.hint(&stamp.corp_id, &[claim.found(Kind::RoleCatalogue, CATALOGUE)], stamp.now).await?;
         conn.hint(&stamp.corp_id, &new, stamp.now).await?;
     }
     Ok(refers_to_gone)
@@ -105,7 +82,7 @@ pub(super) async fn mark_led_departments(
     let begun = led(after).filter(|&dept_id| !leads(before, dept_id));
     let ceased = led(before).filter(|&dept_id| !leads(after, dept_id));
     let hints: Vec<Hint> =
-        begun.chain(ceased).map(|id| affected(claim, Kind::Department, id.to_string())).collect();
+        begun.chain(ceased).map(|id| claim.affected(Kind::Department, id.to_string())).collect();
     conn.hint(&stamp.corp_id, &hints, stamp.now).await
 }
 
@@ -117,8 +94,8 @@ pub(super) async fn mark_bereaved(
     stamp: &Stamp,
 ) -> Result<(), StoreError> {
     let reports = conn.reports_of(&stamp.corp_id, &claim.object_id).await?;
-    let reports = reports.into_iter().map(|userid| affected(claim, Kind::Employee, userid));
-    let departments = led(before).map(|id| affected(claim, Kind::Department, id.to_string()));
+    let reports = reports.into_iter().map(|userid| claim.affected(Kind::Employee, userid));
+    let departments = led(before).map(|id| claim.affected(Kind::Department, id.to_string()));
     let hints: Vec<Hint> = reports.chain(departments).collect();
     conn.hint(&stamp.corp_id, &hints, stamp.now).await
 }

@@ -2,14 +2,15 @@
 
 use super::context::{Context, WorkError};
 use super::convert;
-use super::guard::admit_deletion;
+use super::guard::Deletion;
 use super::outcome::{Reading, conclude};
 use crate::config::Guard;
+use crate::dingtalk::error::Denied;
 use crate::dingtalk::{ApiError, Class};
 use crate::lane::Lane;
 use crate::store::{
-    Action, CATALOGUE, Claim, Confirm, Conn, Doubt, Entity, Expectations, Fate, Finish, Hint, Kind,
-    Operation, Role, RoleGroup, RoleScope, Stamp, Standing, StoreError,
+    Action, CATALOGUE, Claim, Confirm, Conn, Doubt, Entity, Fate, Finish, Hint, Kind, Operation, Role,
+    RoleGroup, RoleScope, Stamp, Standing, StoreError,
 };
 
 /// A role list longer than this is not read once more only because it showed nothing new.
@@ -37,11 +38,13 @@ impl Context {
         for group in self.client.roles(lane).await? {
             let Some(group_id) = group.group_id else { continue };
             catalogue.groups.push((group_id, RoleGroup { name: group.name }));
-            let roles = group
-                .roles
-                .into_iter()
-                .filter_map(|role| Some((role.id?, Role { group_id: Some(group_id), name: role.name })));
-            catalogue.roles.extend(roles);
+            for role in group.roles {
+                // The pages of a list that changes meanwhile can show one role twice.
+                let is_new = |id: i64| catalogue.roles.iter().all(|(known, _)| *known != id);
+                if let Some(role_id) = role.id.filter(|&id| is_new(id)) {
+                    catalogue.roles.push((role_id, Role { group_id: Some(group_id), name: role.name }));
+                }
+            }
         }
         let (groups, roles) = {
             let mut reader = self.store.reader().await?;
@@ -166,7 +169,12 @@ impl Context {
 fn is_gone(proof: Result<(), ApiError>) -> Result<bool, WorkError> {
     match proof {
         Err(error) if error.class == Class::Gone => Ok(true),
-        Err(error) if error.class.is_trouble() && error.class != Class::UnknownMethod => Err(error.into()),
+        Err(error)
+            if error.class.is_trouble()
+                && !matches!(error.class, Class::UnknownMethod | Class::Denied(Denied::PermissionPoint)) =>
+        {
+            Err(error.into())
+        }
         // Without a proof nothing is deleted.
         Ok(()) | Err(_) => Ok(false),
     }
@@ -202,9 +210,14 @@ struct Effect {
 }
 
 impl FinishCatalogue {
+    async fn may_delete(&self, conn: &mut Conn, entity: Entity) -> Result<bool, StoreError> {
+        let is_held = self.claim.standing == Standing::Held;
+        let deletion = Deletion { entity, is_held, is_harmless: false };
+        deletion.is_admitted(conn, self.guard, &self.stamp.corp_id, self.stamp.now).await
+    }
+
     async fn write_groups(&self, conn: &mut Conn) -> Result<Effect, StoreError> {
-        let Stamp { corp_id, now, .. } = &self.stamp;
-        let stored = conn.role_groups(corp_id).await?;
+        let stored = conn.role_groups(&self.stamp.corp_id).await?;
         let before = |id: i64| stored.iter().find(|(known, _)| *known == id).map(|(_, stored)| stored);
         let mut effect = Effect::default();
         for (group_id, group) in &self.catalogue.groups {
@@ -214,7 +227,7 @@ impl FinishCatalogue {
         }
         for group_id in &self.catalogue.gone_groups {
             let Some(before) = before(*group_id) else { continue };
-            if admit_deletion(conn, self.guard, corp_id, Entity::RoleGroup, true, *now).await? {
+            if self.may_delete(conn, Entity::RoleGroup).await? {
                 let row = &before.row;
                 let action =
                     conn.write_role_group(*group_id, Some(before), row, Fate::Gone, &self.stamp).await?;
@@ -235,17 +248,21 @@ impl FinishCatalogue {
         for (role_id, role) in &self.catalogue.roles {
             let action = conn.write_role(*role_id, before(*role_id), role, Fate::Lives, &self.stamp).await?;
             effect.changed |= action.is_some();
-            unread.push(self.members_hint(*role_id));
+            unread.push(self.claim.hint(Kind::RoleMembers, role_id.to_string()));
         }
-        if self.claim.run_id == 0 {
-            conn.hint_unknown(corp_id, &unread, *now).await?;
-        } else {
-            // A pull reads every role's members.
+        conn.hint_unknown(corp_id, &unread, *now).await?;
+        if self.claim.run_id != 0 {
+            // A pull reads every role's members, once.
+            let ids: Vec<String> = unread.iter().map(|hint| hint.object_id.clone()).collect();
+            let known = conn.standings(corp_id, Kind::RoleMembers, &ids).await?;
+            let marked =
+                |id: &str| known.iter().any(|(known, _, run)| known == id && *run == self.claim.run_id);
+            unread.retain(|hint| !marked(&hint.object_id));
             conn.hint(corp_id, &unread, *now).await?;
         }
         for role_id in &self.catalogue.gone_roles {
             let Some(before) = before(*role_id) else { continue };
-            if !admit_deletion(conn, self.guard, corp_id, Entity::Role, true, *now).await? {
+            if !self.may_delete(conn, Entity::Role).await? {
                 effect.held = true;
                 continue;
             }
@@ -257,33 +274,17 @@ impl FinishCatalogue {
         Ok(effect)
     }
 
-    fn members_hint(&self, role_id: i64) -> Hint {
-        Hint {
-            provenance: self.claim.provenance.clone(),
-            run_id: self.claim.run_id,
-            ..Hint::of(Kind::RoleMembers, role_id.to_string(), self.claim.lane, self.claim.provenance.cause)
-        }
-    }
-
     /// Whoever had a role that is gone is read again.
     async fn mark_members(&self, conn: &mut Conn, role_id: i64) -> Result<(), StoreError> {
         let Stamp { corp_id, now, .. } = &self.stamp;
-        conn.hint(corp_id, &[self.members_hint(role_id)], *now).await?;
+        conn.hint(corp_id, &[self.claim.hint(Kind::RoleMembers, role_id.to_string())], *now).await?;
         let mut after = String::new();
         loop {
             let members = conn.role_member_ids_after(corp_id, role_id, &after, BATCH).await?;
             let Some(last) = members.last() else { return Ok(()) };
             after.clone_from(last);
-            let hints: Vec<Hint> = members
-                .into_iter()
-                .map(|userid| Hint {
-                    provenance: self.claim.provenance.clone(),
-                    run_id: self.claim.run_id,
-                    doubt: Doubt::OneEvent,
-                    expects: Expectations::CHANGED,
-                    ..Hint::of(Kind::Employee, userid, self.claim.lane, self.claim.provenance.cause)
-                })
-                .collect();
+            let hints: Vec<Hint> =
+                members.into_iter().map(|userid| self.claim.affected(Kind::Employee, userid)).collect();
             conn.hint(corp_id, &hints, *now).await?;
         }
     }
@@ -312,6 +313,13 @@ impl Operation for MemberPage {
         let (strangers, changed) =
             conn.write_role_scopes(self.role_id, &self.page, self.reading, &self.stamp).await?;
         self.mark_strangers(conn, &strangers).await?;
+        if self.claim.standing == Standing::Unread
+            && self.standing == Standing::Present
+            && conn.role_lives(corp_id, &[self.role_id]).await?.is_empty()
+        {
+            // An event spoke of the role before any list did.
+            conn.hint(corp_id, &[self.claim.found(Kind::RoleCatalogue, CATALOGUE)], *now).await?;
+        }
         if self.forget {
             conn.forget_role_scopes(corp_id, self.role_id, self.reading).await?;
         }
@@ -342,11 +350,7 @@ impl MemberPage {
                 let standing = standings.iter().find(|known| known.0 == **userid).map(|known| known.1);
                 !matches!(standing, Some(Standing::Unread | Standing::Hidden))
             })
-            .map(|userid| Hint {
-                provenance: self.claim.provenance.clone(),
-                run_id: self.claim.run_id,
-                ..Hint::of(Kind::Employee, userid, Lane::Background, self.claim.provenance.cause)
-            })
+            .map(|userid| Hint { lane: Lane::Background, ..self.claim.hint(Kind::Employee, userid) })
             .collect();
         conn.hint(corp_id, &hints, *now).await
     }

@@ -96,7 +96,7 @@ async fn carry_out(context: Arc<Context>) {
 
 impl Context {
     async fn next_run(&self) -> Result<Option<Run>, StoreError> {
-        self.store.reader().await?.next_run(&self.corp_id).await
+        Ok(self.store.reader().await?.open_runs(&self.corp_id).await?.into_iter().next())
     }
 
     /// Asks for a run.
@@ -104,17 +104,23 @@ impl Context {
         self.write(RequestRun { corp_id: self.corp_id.clone(), kind, quick, now: self.now() }).await
     }
 
-    /// After a start: pulls everything if that has never been done, else compares everything, because nobody knows what
-    /// happened while the daemon was away.
-    pub(super) async fn request_first_run(&self) -> Result<(), StoreError> {
-        let corp = self.store.reader().await?.corp(&self.corp_id).await?;
-        let kind = match corp.map(|corp| corp.bootstrap) {
-            Some(BootstrapState::Complete) => RunKind::Reconcile,
-            _ => RunKind::Bootstrap,
+    /// After a start: ends the pull if it has never been complete, and compares everything if it has ever begun, because
+    /// nobody knows what happened while the daemon was away.
+    pub(super) async fn request_first_runs(&self) -> Result<(), StoreError> {
+        let (corp, open) = {
+            let mut reader = self.store.reader().await?;
+            (reader.corp(&self.corp_id).await?, reader.open_runs(&self.corp_id).await?)
         };
-        let open = self.next_run().await?;
-        if open.is_none_or(|open| open.kind != kind) {
-            self.request_run(kind, false).await?;
+        let pulled = corp.map_or(BootstrapState::Pending, |corp| corp.bootstrap);
+        let due = match pulled {
+            BootstrapState::Pending => &[RunKind::Bootstrap][..],
+            BootstrapState::Complete => &[RunKind::Reconcile],
+            BootstrapState::Running | BootstrapState::Failed => &[RunKind::Bootstrap, RunKind::Reconcile],
+        };
+        for &kind in due {
+            if !open.iter().any(|run| run.kind == kind && !run.quick) {
+                self.request_run(kind, false).await?;
+            }
         }
         Ok(())
     }

@@ -58,8 +58,8 @@ impl Context {
         for dept_id in dropped {
             let id = dept_id.to_string();
             let standing = standings.iter().find(|known| known.0 == id).map(|known| known.1);
+            // That it was hidden once is no proof: the scope may have grown since.
             let is_hidden = match standing {
-                Some(Standing::Hidden) => true,
                 Some(Standing::Gone) => false,
                 _ => self.is_hidden(lane, dept_id).await?,
             };

@@ -1,36 +1,15 @@
 //! A department's walk: its children and members are listed. Whom nobody has read yet becomes visible; everything else
 //! is compared, and what differs is marked.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
-
 use super::context::{Context, WorkError};
 use super::convert;
 use super::department::Look;
 use super::outcome::{Reading, conclude};
+use super::seen::Seen;
 use crate::dingtalk::Class;
 use crate::dingtalk::model::ChildDepartment;
 use crate::lane::Lane;
-use crate::store::{
-    Cause, Claim, Conn, Finish, Hint, Kind, ListedPerson, Operation, Provenance, Stamp, Standing, StoreError,
-};
-
-/// Remembers whom a walk has seen, in eight bytes a person.
-#[derive(Debug, Default)]
-struct Seen {
-    hashes: HashSet<u64>,
-    hasher: RandomState,
-}
-
-impl Seen {
-    fn note(&mut self, userid: &str) {
-        self.hashes.insert(self.hasher.hash_one(userid));
-    }
-
-    fn has(&self, userid: &str) -> bool {
-        self.hashes.contains(&self.hasher.hash_one(userid))
-    }
-}
+use crate::store::{Claim, Conn, Finish, Hint, Kind, ListedPerson, Operation, Stamp, Standing, StoreError};
 
 impl Context {
     pub(super) async fn work_on_walk(&self, claim: &Claim) -> Result<(), WorkError> {
@@ -174,15 +153,7 @@ impl Operation for Step {
 impl Step {
     /// What a walk marks is read in the background, and not as the event's doing.
     fn hint(&self, kind: Kind, object_id: impl Into<String>) -> Hint {
-        let cause = match self.claim.provenance.cause {
-            Cause::Bootstrap => Cause::Bootstrap,
-            _ => Cause::Reconcile,
-        };
-        Hint {
-            provenance: Provenance::of(cause),
-            run_id: self.claim.run_id,
-            ..Hint::of(kind, object_id, Lane::Background, cause)
-        }
+        Hint { lane: Lane::Background, ..self.claim.found(kind, object_id) }
     }
 
     async fn compare_children(

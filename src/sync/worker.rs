@@ -77,7 +77,7 @@ impl Context {
         if error.class.is_trouble() {
             let pause = error.retry_after.unwrap_or(USUAL_RELEASE).clamp(USUAL_RELEASE, LONGEST_RELEASE);
             let ready_at = self.now() + self.random.jittered(pause);
-            return self.write(Release { claim: claim.clone(), ready_at }).await;
+            return self.write(Release { claims: vec![claim.clone()], ready_at }).await;
         }
         let exponent = u32::try_from(claim.attempts).unwrap_or_default().min(8);
         let again = claim.attempts + 1 < ATTEMPTS;
@@ -96,16 +96,22 @@ impl Context {
         self.write(fail).await
     }
 
-    /// Gives an object back that nobody began to read.
-    pub(super) async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
-        self.write(Release { claim: claim.clone(), ready_at: self.now() }).await
+    /// Gives objects back that nobody began to read.
+    pub(super) async fn release(&self, claims: Vec<Claim>) -> Result<(), StoreError> {
+        self.write(Release { claims, ready_at: self.now() }).await
     }
 
     /// Leases objects.
-    pub(super) async fn claim(&self, kind: Kind, lane: Lane, limit: usize) -> Result<Vec<Claim>, StoreError> {
+    pub(super) async fn claim(
+        &self,
+        kind: Kind,
+        lane: Lane,
+        limit: usize,
+        only_confirming: bool,
+    ) -> Result<Vec<Claim>, StoreError> {
         let now = self.now();
         let lease = (self.random.number() >> 1) as i64;
-        let wish = ClaimWish { kind, lane, limit, lease, until: now + super::LEASE };
+        let wish = ClaimWish { kind, lane, limit, only_confirming, lease, until: now + super::LEASE };
         self.write(TakeClaims { corp_id: self.corp_id.clone(), wish, now }).await
     }
 
@@ -131,7 +137,7 @@ impl Operation for Mark {
 }
 
 struct Release {
-    claim: Claim,
+    claims: Vec<Claim>,
     ready_at: Timestamp,
 }
 
@@ -139,7 +145,10 @@ impl Operation for Release {
     type Output = ();
 
     async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
-        conn.release(&self.claim, self.ready_at).await
+        for claim in &self.claims {
+            conn.release(claim, self.ready_at).await?;
+        }
+        Ok(())
     }
 }
 

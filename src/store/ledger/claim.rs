@@ -14,17 +14,20 @@ const CLAIM_COLUMNS: &str = "id, kind, object_id, lease, lane, wanted, done, exp
 
 impl Conn {
     /// Leases objects that are ready, the longest ready first; confirming reads, which are due at their time, before
-    /// the rest of their lane.
+    /// the rest of their lane. A read of several pages that was interrupted goes on where it was, unless a hint has come
+    /// since: its first pages would be older than that.
     pub async fn claim(
         &mut self,
         corp_id: &str,
         wish: &ClaimWish,
         now: Timestamp,
     ) -> Result<Vec<Claim>, StoreError> {
-        let ClaimWish { kind, lane, limit, lease, until } = *wish;
+        let ClaimWish { kind, lane, limit, only_confirming, lease, until } = *wish;
         let corp = self.corp_number(corp_id).await?;
         let sql = format!(
-            "UPDATE dingsync_object SET lease = ?1, claimed = wanted, ready_at = ?2 WHERE id IN ( \
+            "UPDATE dingsync_object SET lease = ?1, ready_at = ?2, \
+             progress = CASE WHEN wanted > claimed THEN NULL ELSE progress END, claimed = wanted \
+             WHERE id IN ( \
                  SELECT id FROM ( \
                      SELECT * FROM (SELECT id, 0 AS turn FROM dingsync_object \
                          WHERE corp = ?3 AND kind = ?4 AND lane = ?5 AND confirm > 0 AND ready_at <= ?6 \
@@ -32,7 +35,7 @@ impl Conn {
                      UNION ALL \
                      SELECT * FROM (SELECT id, 1 AS turn FROM dingsync_object \
                          WHERE corp = ?3 AND kind = ?4 AND lane = ?5 AND confirm = 0 AND ready_at <= ?6 \
-                         ORDER BY ready_at LIMIT ?7)) \
+                         ORDER BY ready_at LIMIT ?8)) \
                  ORDER BY turn LIMIT ?7) \
              RETURNING {CLAIM_COLUMNS}",
         );
@@ -44,6 +47,7 @@ impl Conn {
             lane_number(lane),
             now.as_millisecond(),
             limit,
+            if only_confirming { 0 } else { limit },
         ];
         self.rows(sql, args).await?.iter().map(|row| claim_of(row, now)).collect()
     }
@@ -67,15 +71,16 @@ impl Conn {
         let sql = "UPDATE dingsync_object SET \
                    ready_at = CASE WHEN wanted > claimed THEN ? ELSE ? END, \
                    lane = CASE WHEN wanted > claimed THEN lane ELSE 1 END, \
-                   pending_since = CASE WHEN wanted > claimed THEN ? ELSE NULL END, \
+                   pending_since = CASE WHEN wanted = claimed THEN NULL WHEN event_at >= ? THEN event_at ELSE ? END, \
                    expects = CASE WHEN wanted > claimed THEN expects ELSE ? END, \
-                   doubt = CASE WHEN event_at > ? THEN doubt ELSE ? END, \
+                   doubt = CASE WHEN wanted > claimed AND event_at >= ? THEN doubt ELSE ? END, \
                    confirm = ?, standing = ?, read_at = ?, \
                    done = claimed, lease = NULL, attempts = 0, progress = NULL \
                    WHERE id = ? AND lease = ?";
         let args = args![
             again_at,
             confirm_at,
+            claim.claimed_at.as_millisecond(),
             now,
             finish.expects.0,
             claim.claimed_at.as_millisecond(),

@@ -13,14 +13,15 @@ const HINT_COLUMNS: &str = "corp, kind, object_id, wanted, lane, ready_at, pendi
 const HINT_VALUES: &str = "(?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /// A hint makes an idle object ready (a [`GAP`] after its last read at the earliest), lifts a waiting one into its lane,
-/// and never shortens a back-off. Two events within [`ANSWER_LAG`] leave more than one in doubt.
+/// and never shortens a back-off. Two events within [`ANSWER_LAG`], or before a read has shown the first, leave more than
+/// one in doubt.
 static HINT_MERGE: LazyLock<String> = LazyLock::new(|| {
     format!(
         "ON CONFLICT (corp, kind, object_id) DO UPDATE SET \
          ready_at = CASE \
              WHEN lease IS NOT NULL THEN ready_at \
              WHEN wanted > done AND parked_reason IS NULL THEN ready_at \
-             WHEN read_at + {gap} > excluded.ready_at THEN read_at + {gap} \
+             WHEN read_at + {gap} > excluded.ready_at AND read_at <= excluded.ready_at THEN read_at + {gap} \
              ELSE excluded.ready_at END, \
          lane = CASE WHEN (wanted > done OR lease IS NOT NULL) AND lane < excluded.lane THEN lane \
              ELSE excluded.lane END, \
@@ -29,10 +30,10 @@ static HINT_MERGE: LazyLock<String> = LazyLock::new(|| {
          operator_userid = CASE WHEN wanted > done AND cause > excluded.cause THEN operator_userid \
              ELSE excluded.operator_userid END, \
          cause = CASE WHEN wanted > done AND cause > excluded.cause THEN cause ELSE excluded.cause END, \
-         run_id = CASE WHEN excluded.run_id <> 0 THEN excluded.run_id ELSE run_id END, \
+         run_id = CASE WHEN excluded.run_id <> 0 THEN excluded.run_id WHEN wanted > done THEN run_id ELSE 0 END, \
          expects = expects | excluded.expects, \
          doubt = CASE WHEN excluded.doubt = {none} THEN doubt \
-             WHEN event_at + {lag} > excluded.event_at THEN {several} \
+             WHEN doubt <> {none} OR event_at + {lag} > excluded.event_at THEN {several} \
              ELSE excluded.doubt END, \
          event_at = COALESCE(excluded.event_at, event_at), \
          parked_reason = NULL, \

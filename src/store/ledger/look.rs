@@ -9,18 +9,24 @@ use crate::store::sql::{Conn, Value, args, key_lists, placeholders};
 
 impl Conn {
     /// For each lane and kind, the earliest moment at which something is ready; live work first, then in the order of
-    /// [`Kind::ALL`].
-    pub async fn next_ready(&mut self, corp_id: &str) -> Result<Vec<(Lane, Kind, Timestamp)>, StoreError> {
+    /// [`Kind::ALL`]. With `details_wait`, of people in the background only confirming reads.
+    pub async fn next_ready(
+        &mut self,
+        corp_id: &str,
+        details_wait: bool,
+    ) -> Result<Vec<(Lane, Kind, Timestamp)>, StoreError> {
         let corp = self.corp_number(corp_id).await?;
         let mut parts = Vec::new();
         let mut args = Vec::new();
         for lane in Lane::ALL {
             for kind in Kind::ALL {
-                parts.push(
+                let only_confirming = details_wait && (lane, kind) == (Lane::Background, Kind::Employee);
+                let confirming = if only_confirming { "AND confirm > 0" } else { "" };
+                parts.push(format!(
                     "SELECT * FROM (SELECT lane, kind, ready_at FROM dingsync_object \
-                     WHERE corp = ? AND lane = ? AND kind = ? AND ready_at IS NOT NULL \
+                     WHERE corp = ? AND lane = ? AND kind = ? AND ready_at IS NOT NULL {confirming} \
                      ORDER BY ready_at LIMIT 1)",
-                );
+                ));
                 args.extend_from_slice(args![corp, lane_number(lane), kind.label()]);
             }
         }
@@ -63,7 +69,7 @@ impl Conn {
             }
         }
         let sql = "SELECT count(*) FROM dingsync_object \
-                   WHERE corp = ? AND confirm > 0 AND wanted = done AND lease IS NULL";
+                   WHERE corp = ? AND confirm > 0 AND wanted = done AND lease IS NULL AND ready_at IS NOT NULL";
         counts.confirming = self.number(sql, args![corp]).await?;
         counts.background.pending -= counts.confirming;
         let sql = "SELECT count(*) FROM dingsync_object WHERE corp = ? AND parked_reason IS NOT NULL";
@@ -146,6 +152,18 @@ impl Conn {
         Ok(standings)
     }
 
+    /// Objects whose last read said that they are hidden, or gone and held.
+    pub async fn apart(&mut self, corp_id: &str) -> Result<Vec<(Kind, String)>, StoreError> {
+        let corp = self.corp_number(corp_id).await?;
+        let sql = "SELECT kind, object_id FROM dingsync_object WHERE corp = ? AND standing > 2";
+        let mut apart = Vec::new();
+        for row in self.rows(sql, args![corp]).await? {
+            let kind = row.text(0)?.as_deref().and_then(Kind::of_label);
+            apart.extend(kind.zip(row.text(1)?));
+        }
+        Ok(apart)
+    }
+
     /// Whether an object still waits to be read or is being read, parked or not; `None` where it is unknown.
     pub async fn object_state(
         &mut self,
@@ -153,7 +171,7 @@ impl Conn {
         kind: Kind,
         object_id: &str,
     ) -> Result<Option<ObjectState>, StoreError> {
-        let sql = "SELECT wanted, done, lease, standing, parked_reason, read_at FROM dingsync_object \
+        let sql = "SELECT wanted, done, lease, lane, standing, parked_reason, read_at FROM dingsync_object \
                    WHERE corp = ? AND kind = ? AND object_id = ?";
         let corp = self.corp_number(corp_id).await?;
         let Some(row) = self.row(sql, args![corp, kind.label(), object_id]).await? else {
@@ -163,9 +181,10 @@ impl Conn {
             wanted: row.integer(0)?.unwrap_or_default(),
             done: row.integer(1)?.unwrap_or_default(),
             is_leased: row.integer(2)?.is_some(),
-            standing: Standing::of_number(row.integer(3)?),
-            parked_reason: row.text(4)?,
-            read_at: row.millisecond(5)?,
+            lane: lane_of(row.integer(3)?),
+            standing: Standing::of_number(row.integer(4)?),
+            parked_reason: row.text(5)?,
+            read_at: row.millisecond(6)?,
         }))
     }
 }

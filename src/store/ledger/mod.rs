@@ -244,6 +244,8 @@ pub struct ClaimWish {
     pub lane: Lane,
     /// At most so many.
     pub limit: usize,
+    /// Only those whose confirming read is due.
+    pub only_confirming: bool,
     /// Under this number, which nobody else uses.
     pub lease: i64,
     /// Until then.
@@ -287,6 +289,31 @@ pub struct Claim {
     pub progress: Option<String>,
     /// Since when there are hints to answer.
     pub pending_since: Option<Timestamp>,
+}
+
+impl Claim {
+    /// Marks another object for the same reason, with the same urgency.
+    pub fn hint(&self, kind: Kind, object_id: impl Into<String>) -> Hint {
+        Hint {
+            provenance: self.provenance.clone(),
+            run_id: self.run_id,
+            ..Hint::of(kind, object_id, self.lane, self.provenance.cause)
+        }
+    }
+
+    /// Marks an object that has changed together with this one. Its own answer may be as late as this one was early.
+    pub fn affected(&self, kind: Kind, object_id: impl Into<String>) -> Hint {
+        Hint { doubt: Doubt::OneEvent, expects: Expectations::CHANGED, ..self.hint(kind, object_id) }
+    }
+
+    /// Marks an object that was met while this one was read: not what an event was about.
+    pub fn found(&self, kind: Kind, object_id: impl Into<String>) -> Hint {
+        let cause = match self.provenance.cause {
+            Cause::Bootstrap => Cause::Bootstrap,
+            _ => Cause::Reconcile,
+        };
+        Hint { provenance: Provenance::of(cause), ..self.hint(kind, object_id) }
+    }
 }
 
 /// The end of a read that brought an answer.
@@ -343,6 +370,8 @@ pub struct ObjectState {
     pub done: i64,
     /// A worker holds it.
     pub is_leased: bool,
+    /// How urgent what waits is.
+    pub lane: Lane,
     /// What the last read said.
     pub standing: Standing,
     /// Why it is set aside, if it is.
