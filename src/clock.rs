@@ -24,24 +24,3 @@ impl Clock for SystemClock {
         Timestamp::now()
     }
 }
-
-/// A clock that starts at a given instant and runs with tokio's timer, so that a test which pauses or advances
-/// that timer moves this clock along with every sleep.
-#[derive(Debug, Clone, Copy)]
-pub struct TimerClock {
-    epoch: Timestamp,
-    started: tokio::time::Instant,
-}
-
-impl TimerClock {
-    /// A clock that shows `epoch` now. Must be called inside a tokio runtime.
-    pub fn starting_at(epoch: Timestamp) -> Self {
-        Self { epoch, started: tokio::time::Instant::now() }
-    }
-}
-
-impl Clock for TimerClock {
-    fn now(&self) -> Timestamp {
-        self.epoch + self.started.elapsed()
-    }
-}

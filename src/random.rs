@@ -1,9 +1,9 @@
-//! Randomness as an argument: jitter, nonces and random prefixes come from one generator that a test can seed.
+//! Randomness as an argument: jitter, nonces and random prefixes come from one generator that is handed around.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rand::{Rng, RngExt, SeedableRng};
+use rand::{Rng, RngExt};
 use rand_chacha::ChaCha12Rng;
 
 /// A generator that is handed around; clones share its state.
@@ -14,11 +14,6 @@ impl Random {
     /// Seeded by the operating system.
     pub fn from_system() -> Self {
         Self(Arc::new(Mutex::new(rand::make_rng())))
-    }
-
-    /// The same numbers for the same seed.
-    pub fn from_seed(seed: u64) -> Self {
-        Self(Arc::new(Mutex::new(ChaCha12Rng::seed_from_u64(seed))))
     }
 
     fn lock(&self) -> MutexGuard<'_, ChaCha12Rng> {

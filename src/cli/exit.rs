@@ -9,19 +9,19 @@ use crate::store::StoreError;
 use crate::sync::EngineError;
 use crate::telemetry::LoggingError;
 
-/// The exit codes of the public contract.
+/// The exit codes of the public contract, the graver ones later: of several organisations the gravest counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Exit {
     /// Everything was done.
     Done,
-    /// Something failed, or was done in part.
-    Failed,
-    /// Done, and differences were found.
+    /// Done, but differences were found, or deletions are held.
     Differences,
-    /// The command line or the configuration is wrong.
-    Usage,
     /// Nothing is wrong here; try again later.
     TryLater,
+    /// Something failed, or was done in part.
+    Failed,
+    /// The command line or the configuration is wrong.
+    Usage,
 }
 
 impl From<Exit> for ExitCode {

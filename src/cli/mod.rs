@@ -4,8 +4,10 @@ mod check;
 mod config;
 mod demo;
 mod exit;
+mod findings;
 mod migrate;
 mod output;
+mod progress;
 mod runs;
 mod serve;
 mod session;
@@ -98,7 +100,7 @@ impl App {
         let mut config = Config::load(self.global.config.as_deref(), &self.environment, needs)?;
         init_logging(&config.log)?;
         if let Some(name) = &self.global.corp {
-            let known: Vec<&str> = config.enabled_corps().map(|corp| corp.name.as_str()).collect();
+            let known: Vec<&str> = config.corps.iter().map(|corp| corp.name.as_str()).collect();
             if !known.contains(&name.as_str()) {
                 return Err(Failure::usage(format!(
                     "--corp {name}: the configuration has no such table that is enabled; it has {}",

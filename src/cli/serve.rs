@@ -1,6 +1,6 @@
 //! `dingsync serve`
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use clap::{Args, ValueEnum};
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 use tracing::{info, warn};
@@ -31,6 +32,8 @@ use crate::sync::{Engine, classify, prepare};
 use crate::telemetry::Metrics;
 
 const DATABASE_PAUSE: Duration = Duration::from_millis(500);
+/// How often the log says again what is waited for.
+const REMINDER: Duration = Duration::from_secs(30);
 /// How often files that hold secrets are looked at.
 const SECRETS_LOOK: Duration = Duration::from_secs(2);
 
@@ -119,7 +122,7 @@ impl<'app> Daemon<'app> {
             Some(Half::Receive) => None,
             Some(Half::Work) | None => Some(Engine::new(&config, &store, &app.clock, &app.random, &metrics)?),
         };
-        let inboxes = config.enabled_corps().map(|corp| (corp.name.clone(), Arc::default())).collect();
+        let inboxes = config.corps.iter().map(|corp| (corp.name.clone(), Arc::default())).collect();
         Ok(Self {
             app,
             args,
@@ -138,7 +141,7 @@ impl<'app> Daemon<'app> {
     pub(super) async fn start(mut self) -> Result<Running, Failure> {
         let shutdown = self.tasks.shutdown();
         // Before the listeners: a second daemon is to hear of the first one, not of a port in use.
-        let taken = self.take_database(&shutdown).await?;
+        let taken = self.take_database()?;
         let ops = self.listen_for_operators().await?;
         let callbacks = match self.args.only {
             Some(Half::Work) => None,
@@ -154,32 +157,19 @@ impl<'app> Daemon<'app> {
         Ok(Running { ops, callbacks, tasks: self.tasks, alone })
     }
 
-    /// Takes the database if it can be reached. A second daemon is refused; a command is waited for.
-    async fn take_database(&self, shutdown: &CancellationToken) -> Result<Option<ExclusiveUse>, StoreError> {
-        let mut told = false;
-        loop {
-            match self.store.take(&holder(DAEMON)) {
-                Ok(alone) => return Ok(Some(alone)),
-                Err(StoreError::InUse { holder, .. }) if !holder.starts_with(DAEMON) => {
-                    if !told {
-                        info!(holder, "waiting for a command to end");
-                        told = true;
-                    }
-                }
-                Err(error @ StoreError::InUse { .. }) => return Err(error),
-                Err(_) => return Ok(None),
-            }
-            tokio::select! {
-                () = tokio::time::sleep(DATABASE_PAUSE) => {}
-                () = shutdown.cancelled() => return Ok(None),
-            }
+    /// Takes the database if it is to be had. A second daemon is refused; a command that has it will end.
+    fn take_database(&self) -> Result<Option<ExclusiveUse>, StoreError> {
+        match self.store.take(&holder(DAEMON)) {
+            Ok(alone) => Ok(Some(alone)),
+            Err(error @ StoreError::InUse { .. }) if !will_end(&error) => Err(error),
+            Err(_) => Ok(None),
         }
     }
 
     async fn listen_for_operators(&mut self) -> Result<SocketAddr, Failure> {
         let (listener, address) = bind(&self.config.ops.listen, "ops.listen").await?;
         info!(%address, "health, metrics and status");
-        let corps = self.config.enabled_corps().map(|corp| ops::Corp {
+        let corps = self.config.corps.iter().map(|corp| ops::Corp {
             name: corp.name.clone(),
             corp_id: corp.corp_id.clone(),
             context: self.engine.as_ref().and_then(|engine| engine.context(&corp.name)).cloned(),
@@ -203,7 +193,7 @@ impl<'app> Daemon<'app> {
     /// Opens the public listener. Until the database is in place, callbacks are told to come again.
     async fn listen_for_callbacks(&mut self) -> Result<SocketAddr, Failure> {
         let (listener, address) = bind(&self.config.server.listen, "server.listen").await?;
-        for corp in self.config.enabled_corps() {
+        for corp in &self.config.corps {
             let path = format!("/dingtalk/{}/callback", corp.name);
             match corp.callback {
                 Some(_) => info!(corp = corp.name, %address, path, "callbacks"),
@@ -219,15 +209,17 @@ impl<'app> Daemon<'app> {
 
     /// Waits until the database is there, has its schema, and knows the organisations.
     async fn place_database(&self, mut taken: Option<ExclusiveUse>) -> Result<ExclusiveUse, StoreError> {
+        let mut told: Option<Instant> = None;
         loop {
-            match self.try_to_place(&mut taken).await {
-                Ok(alone) => return Ok(alone),
-                Err(error) if error.outage().is_some() => {
-                    warn!(%error, "waiting for the database");
-                    tokio::time::sleep(DATABASE_PAUSE).await;
-                }
-                Err(error) => return Err(error),
+            let error = match self.try_to_place(&mut taken).await {
+                Err(error) if error.outage().is_some() || will_end(&error) => error,
+                result => return result,
+            };
+            if told.is_none_or(|told| told.elapsed() > REMINDER) {
+                warn!(%error, "waiting for the database; callbacks are refused with 503 until then");
+                told = Some(Instant::now());
             }
+            tokio::time::sleep(DATABASE_PAUSE).await;
         }
     }
 
@@ -255,7 +247,7 @@ impl<'app> Daemon<'app> {
 
     /// Starts everything that needs the database.
     fn start_behind_database(&mut self) {
-        for corp in self.config.enabled_corps() {
+        for corp in &self.config.corps {
             self.metrics.introduce(&corp.name, receive::CALLBACK_RESULTS);
         }
         if self.args.only != Some(Half::Work) {
@@ -284,7 +276,7 @@ impl<'app> Daemon<'app> {
             .collect();
         let (door, committing) = Door::open(self.store.clone(), Arc::clone(&self.app.clock), wakes);
         self.tasks.spawn("inbox", committing);
-        let endpoints = self.config.enabled_corps().filter_map(|corp| {
+        let endpoints = self.config.corps.iter().filter_map(|corp| {
             let stats = self.inboxes.get(&corp.name).cloned().unwrap_or_default();
             Some((corp.name.clone(), CallbackEndpoint::of(corp, stats)?))
         });
@@ -299,6 +291,11 @@ impl<'app> Daemon<'app> {
         // Set once, here.
         drop(self.gate.set(callbacks));
     }
+}
+
+/// Whether a command has the database, which it gives back.
+fn will_end(error: &StoreError) -> bool {
+    matches!(error, StoreError::InUse { holder, .. } if !holder.starts_with(DAEMON))
 }
 
 async fn bind(address: &str, key: &str) -> Result<(TcpListener, SocketAddr), Failure> {
@@ -321,6 +318,7 @@ async fn through_gate(State(gate): State<Gate>, request: Request) -> Response {
 
 /// Takes over secrets whose files change.
 async fn watch_secrets(secrets: Vec<(String, Secret)>, shutdown: CancellationToken, pulse: Pulse) {
+    let mut unreadable = HashSet::new();
     loop {
         pulse.beat();
         tokio::select! {
@@ -328,7 +326,11 @@ async fn watch_secrets(secrets: Vec<(String, Secret)>, shutdown: CancellationTok
             () = shutdown.cancelled() => return,
         }
         for (key, secret) in &secrets {
-            match secret.refresh() {
+            let refreshed = secret.refresh();
+            if refreshed.is_ok() {
+                unreadable.remove(key);
+            }
+            match refreshed {
                 Ok(false) => {}
                 Ok(true) => {
                     info!(key, "a secret's file changed, and its new content is used");
@@ -338,7 +340,9 @@ async fn watch_secrets(secrets: Vec<(String, Secret)>, shutdown: CancellationTok
                     }
                 }
                 Err(error) => {
-                    warn!(key, %error, "a secret's file cannot be read; the earlier content is used");
+                    if unreadable.insert(key) {
+                        warn!(key, %error, "a secret's file cannot be read; the earlier content is used");
+                    }
                 }
             }
         }

@@ -10,10 +10,12 @@ pub enum Kind {
     Secret,
     /// `true` or `false`.
     Flag,
-    /// A whole number that is not negative.
-    Count,
-    /// A number that is not negative.
-    Number,
+    /// A whole number that is not less than this.
+    Count(u32),
+    /// 0, or a number of at least 0.01.
+    Rate,
+    /// A number from 0 to 1.
+    Share,
     /// Such as `30s`, `5m`, `1h`.
     Duration,
     /// A time of day, such as `03:17`.
@@ -64,7 +66,7 @@ pub const KEYS: &[Key] = &[
         "0.0.0.0:8080",
         "what DingTalk reaches; serves callbacks and nothing else",
     ),
-    key("server.connections", Kind::Count, "1024", "callback connections open at once; further ones wait"),
+    key("server.connections", Kind::Count(1), "1024", "callback connections open at once; further ones wait"),
     key("ops.listen", Kind::Address, "127.0.0.1:8081", "health, metrics, status; keep it off the Internet"),
     key(
         "ops.tokens.*.token",
@@ -75,7 +77,7 @@ pub const KEYS: &[Key] = &[
     key("ops.tokens.*.scopes", Kind::Words(TOKEN_SCOPES), "read", "what the token may do"),
     key(
         "dingtalk.address_calls_per_20s",
-        Kind::Count,
+        Kind::Count(0),
         "10000",
         "calls of all organisations together; DingTalk bans an address that makes more. 0 = no bound of our own",
     ),
@@ -107,19 +109,24 @@ pub const KEYS: &[Key] = &[
     key("corps.*.api_url", Kind::Url, "", "overrides the v1.0 host; plain http only to this machine"),
     key(
         "corps.*.requests_per_second",
-        Kind::Number,
+        Kind::Rate,
         "10",
         "for each API path; DingTalk allows an application 20, shared with all that uses it. 0 = no bound of our own",
     ),
-    key("corps.*.calls_in_flight", Kind::Count, "16", "calls on the wire at once"),
-    key("corps.*.enabled", Kind::Flag, "true", "false leaves the organisation alone"),
+    key("corps.*.calls_in_flight", Kind::Count(1), "16", "calls on the wire at once"),
+    key(
+        "corps.*.enabled",
+        Kind::Flag,
+        "true",
+        "false leaves the organisation alone; its other keys are not needed then",
+    ),
     key(
         "guard.max_deletions",
-        Kind::Count,
+        Kind::Count(0),
         "50",
         "deletions of one kind within the window that are never held. 0 switches the guard off",
     ),
-    key("guard.max_share", Kind::Number, "0.1", "the share of a kind that may go within the window, 0 to 1"),
+    key("guard.max_share", Kind::Share, "0.1", "the share of a kind that may go within the window, 0 to 1"),
     key("guard.window", Kind::Duration, "1h", "the window in which deletions are counted"),
     key(
         "reconcile.daily_at",

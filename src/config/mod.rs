@@ -30,7 +30,7 @@ pub struct Config {
     pub ops: Ops,
     /// Calls of all organisations together in 20 seconds; 0 is no bound.
     pub address_calls_per_20s: u32,
-    /// The organisations, in the order of their names. Disabled ones are among them.
+    /// The organisations that are switched on, in the order of their names.
     pub corps: Vec<Corp>,
     /// When deletions are held.
     pub guard: Guard,
@@ -90,8 +90,6 @@ pub struct Corp {
     pub requests_per_second: f64,
     /// Calls on the wire at once.
     pub calls_in_flight: usize,
-    /// False leaves the organisation alone.
-    pub enabled: bool,
 }
 
 /// An application's credentials.
@@ -249,11 +247,6 @@ impl Config {
             Some(config) if problems.is_empty() => Ok(config),
             _ => Err(ConfigError::Problems(problems)),
         }
-    }
-
-    /// The organisations that are switched on.
-    pub fn enabled_corps(&self) -> impl Iterator<Item = &Corp> {
-        self.corps.iter().filter(|corp| corp.enabled)
     }
 
     /// Every secret that is read from a file, with its key's path, for whoever watches those files.

@@ -29,7 +29,12 @@ pub(super) fn config(layers: &Layers, needs: Needs, problems: &mut Vec<Problem>)
             "is missing: describe at least one organisation in a table such as [corps.main], or in variables such as DINGSYNC_CORPS__MAIN__CORP_ID",
         ));
     }
-    let corps: Vec<Option<Corp>> = names.iter().map(|name| reader.corp(name, needs)).collect();
+    let mut corps: Vec<Option<Corp>> = Vec::new();
+    for name in &names {
+        if reader.parsed::<bool>(&format!("corps.{name}.enabled"))? {
+            corps.push(reader.corp(name, needs));
+        }
+    }
     let tokens: Vec<Option<OpsToken>> = reader
         .names("ops.tokens")
         .iter()
@@ -200,7 +205,6 @@ impl Reader<'_> {
 
     fn corp(&mut self, name: &str, needs: Needs) -> Option<Corp> {
         let path = |key: &str| format!("corps.{name}.{key}");
-        let enabled = self.parsed::<bool>(&path("enabled"));
         let corp_id = self.required_text(&path("corp_id"), "the CorpId stands on the console's first page");
         let application = self.application(name, needs);
         let callback = self.callback(name);
@@ -211,6 +215,11 @@ impl Reader<'_> {
         let app_key = self.text(&path("app_key"));
         let corp_id = corp_id?;
         if owner_keys.is_empty() {
+            if callback.is_some() && app_key.is_none() && needs == Needs::CallbacksAlone {
+                let remedy = "pushes end with it, and are told from foreign ones by it; or list what they end with in owner_keys";
+                let missing = self.missing(&path("app_key"), remedy, false);
+                self.problems.push(missing);
+            }
             owner_keys = app_key.into_iter().chain([corp_id.clone()]).collect();
         }
         Some(Corp {
@@ -222,7 +231,6 @@ impl Reader<'_> {
             hosts: hosts?,
             requests_per_second: requests_per_second?,
             calls_in_flight: calls_in_flight?,
-            enabled: enabled?,
         })
     }
 
@@ -341,8 +349,9 @@ fn check(key: &Key, text: &str) -> Result<(), String> {
     let fine = match key.kind {
         Kind::Text | Kind::Secret | Kind::List | Kind::Words(_) => !text.is_empty(),
         Kind::Flag => text.parse::<bool>().is_ok(),
-        Kind::Count => text.parse::<u32>().is_ok(),
-        Kind::Number => text.parse::<f64>().is_ok_and(|number| number.is_finite() && number >= 0.0),
+        Kind::Count(least) => text.parse::<u32>().is_ok_and(|number| number >= least),
+        Kind::Rate => text.parse::<f64>().is_ok_and(|rate| rate == 0.0 || (rate.is_finite() && rate >= 0.01)),
+        Kind::Share => text.parse::<f64>().is_ok_and(|share| (0.0..=1.0).contains(&share)),
         Kind::Duration => text.parse::<SignedDuration>().is_ok_and(|length| length.is_positive()),
         Kind::TimeOfDay => text.parse::<Time>().is_ok(),
         Kind::Address => {
@@ -357,8 +366,9 @@ fn check(key: &Key, text: &str) -> Result<(), String> {
     let form = match key.kind {
         Kind::Text | Kind::Secret | Kind::List | Kind::Words(_) => "must not be empty".to_owned(),
         Kind::Flag => "must be true or false".to_owned(),
-        Kind::Count => "must be a whole number, 0 or more".to_owned(),
-        Kind::Number => "must be a number, 0 or more".to_owned(),
+        Kind::Count(least) => format!("must be a whole number, {least} or more"),
+        Kind::Rate => "must be a number: 0.01 or more, or 0 for no bound".to_owned(),
+        Kind::Share => "must be a number from 0 to 1, such as 0.1 for a tenth".to_owned(),
         Kind::Duration => "must be a length of time such as 30s, 5m or 1h".to_owned(),
         Kind::TimeOfDay => "must be a time of day such as 03:17".to_owned(),
         Kind::Address => "must be an address and a port, such as 127.0.0.1:8081".to_owned(),

@@ -12,7 +12,6 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use secrecy::zeroize::Zeroize;
 use sha1::{Digest, Sha1};
-use subtle::ConstantTimeEq;
 use thiserror::Error;
 
 use crate::hex;
@@ -120,11 +119,6 @@ pub fn signature(token: &str, timestamp: &str, nonce: &str, encrypt: &str) -> St
         sha1.update(part.as_bytes());
     }
     hex::encode(&sha1.finalize())
-}
-
-/// Compares without telling by its duration where two texts differ. Their lengths are no secret.
-pub fn equal_in_constant_time(left: &[u8], right: &[u8]) -> bool {
-    left.ct_eq(right).into()
 }
 
 /// Decrypts the base64 text of an `encrypt` field. Check the signature first: everything in here is hostile until then.

@@ -3,6 +3,8 @@
 //! Keys are looked up without regard to case; ids come as arrays or scalars, strings or numbers; the time as a string
 //! or a number, in milliseconds or seconds, under four names. What is not understood stays in the message.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -132,6 +134,7 @@ impl<'message> Fields<'message> {
     /// All ids under the given names, each once.
     fn texts(&self, names: &[&str]) -> Vec<String> {
         let mut ids: Vec<String> = Vec::new();
+        let mut seen = HashSet::new();
         for value in self.get(names) {
             let found: Vec<String> = match value {
                 Value::Array(items) => items.iter().filter_map(scalar_text).collect(),
@@ -145,7 +148,7 @@ impl<'message> Fields<'message> {
                 other => scalar_text(other).into_iter().collect(),
             };
             for id in found {
-                if !ids.contains(&id) {
+                if seen.insert(id.clone()) {
                     ids.push(id);
                 }
             }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::Shared;
 use crate::config::OpsToken;
-use crate::dingtalk::crypto::equal_in_constant_time;
+use crate::secret::equal_in_constant_time;
 
 /// Lets readers through.
 pub(super) async fn may_read(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {

@@ -15,7 +15,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::warn;
 
 use super::Classify;
-use super::door::Door;
+use super::door::{Door, DoorError};
 use super::keys::{CallbackEndpoint, Envelope, Opened};
 use super::stats::Rejection;
 use crate::clock::SharedClock;
@@ -113,9 +113,13 @@ impl Callbacks {
         if event.is_handshake() {
             return ("handshake", self.success(&opened));
         }
+        if event.corp_id.as_ref().is_some_and(|corp_id| *corp_id != endpoint.corp_id) {
+            self.tell_foreign(endpoint);
+        }
         let incoming = self.incoming(endpoint, event);
-        match tokio::time::timeout(COMMIT_DEADLINE, self.door.accept(incoming)).await {
-            Ok(Ok(arrival)) => {
+        let accepted = tokio::time::timeout(COMMIT_DEADLINE, self.door.accept(incoming)).await;
+        match accepted.unwrap_or(Err(DoorError::TooSlow)) {
+            Ok(arrival) => {
                 endpoint.stats.arrived(arrival);
                 let result = match arrival {
                     Arrival::New => "accepted",
@@ -123,7 +127,22 @@ impl Callbacks {
                 };
                 (result, self.success(&opened))
             }
-            Ok(Err(_)) | Err(_) => ("unavailable", StatusCode::SERVICE_UNAVAILABLE.into_response()),
+            Err(error) => {
+                if endpoint.stats.is_worth_telling(self.clock.now(), "unavailable") {
+                    warn!(corp = endpoint.name, %error, "events are refused with 503; DingTalk sends them again");
+                }
+                ("unavailable", StatusCode::SERVICE_UNAVAILABLE.into_response())
+            }
+        }
+    }
+
+    /// The keys are right, so the event is taken: most often `corp_id` is mistyped.
+    fn tell_foreign(&self, endpoint: &CallbackEndpoint) {
+        if endpoint.stats.is_worth_telling(self.clock.now(), "foreign") {
+            warn!(
+                corp = endpoint.name,
+                "an event names another organisation than corp_id; compare corp_id with the console's first page"
+            );
         }
     }
 

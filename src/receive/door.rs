@@ -9,7 +9,6 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use thiserror::Error;
 use tokio::sync::{Notify, mpsc, oneshot};
-use tracing::error;
 
 use crate::clock::SharedClock;
 use crate::store::{Arrival, Conn, Incoming, Operation, Store, StoreError};
@@ -31,6 +30,9 @@ pub enum DoorError {
     /// Too many events wait already.
     #[error("more events wait for the database than can be held")]
     Full,
+    /// The commit takes too long.
+    #[error("it was not committed in time")]
+    TooSlow,
     /// The process is going down.
     #[error("the daemon is stopping")]
     Closed,
@@ -110,16 +112,11 @@ async fn commit(
         Err(error) => error,
     };
     if count == 1 || error.outage().is_some() {
-        error!(%error, events = count, "events could not be stored, and are refused");
         return vec![Err(error.into()); count];
     }
     let mut outcomes = Vec::with_capacity(count);
     for event in single {
-        let event_type = event.event_type.clone();
         let outcome = store.write(Accept { events: vec![event], now: clock.now() }).await;
-        if let Err(error) = &outcome {
-            error!(%error, event_type, "an event could not be stored, and is refused");
-        }
         outcomes.push(
             outcome
                 .map_err(DoorError::from)

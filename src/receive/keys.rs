@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::config;
-use crate::dingtalk::crypto::{AesKey, Frame, decrypt, encrypt, equal_in_constant_time, signature};
+use crate::dingtalk::crypto::{AesKey, Frame, decrypt, encrypt, signature};
 use crate::random::Random;
-use crate::secret::Secret;
+use crate::secret::{Secret, equal_in_constant_time};
 
 use super::stats::{InboxStats, Rejection};
 
@@ -96,9 +96,23 @@ impl CallbackEndpoint {
         })
     }
 
-    /// Checks who sent a push, and decrypts it.
+    /// Checks who sent a push, and decrypts it. While keys are being changed, two pairs may share their token.
     pub fn open(&self, envelope: &Envelope) -> Result<Opened<'_>, Rejection> {
-        let pair = self.pairs.iter().find(|pair| pair.signed(envelope)).ok_or(Rejection::Signature)?;
+        let mut refused = Rejection::Signature;
+        for pair in self.pairs.iter().filter(|pair| pair.signed(envelope)) {
+            match self.open_with(pair, envelope) {
+                Ok(opened) => return Ok(opened),
+                Err(rejection) => refused = rejection,
+            }
+        }
+        Err(refused)
+    }
+
+    fn open_with<'endpoint>(
+        &'endpoint self,
+        pair: &'endpoint KeyPair,
+        envelope: &Envelope,
+    ) -> Result<Opened<'endpoint>, Rejection> {
         let key = pair.aes_key.with(AesKey::parse).map_err(|_| Rejection::Decrypt)?;
         let Frame { message, owner_key } =
             decrypt(&key, &envelope.encrypt).map_err(|_| Rejection::Decrypt)?;

@@ -65,8 +65,8 @@ pub struct InboxStats {
     duplicates: AtomicU64,
     rejected: AtomicU64,
     last_rejected: Mutex<Option<(Timestamp, Rejection)>>,
-    /// When each reason was last worth a log line.
-    told: Mutex<HashMap<Rejection, Timestamp>>,
+    /// When each thing was last worth a log line.
+    told: Mutex<HashMap<&'static str, Timestamp>>,
 }
 
 impl InboxStats {
@@ -82,10 +82,15 @@ impl InboxStats {
     pub(super) fn rejected_at(&self, now: Timestamp, rejection: Rejection) -> bool {
         self.rejected.fetch_add(1, Ordering::Relaxed);
         *self.last_rejected.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, rejection));
+        self.is_worth_telling(now, rejection.label())
+    }
+
+    /// Whether `what` has not been told for a while.
+    pub(super) fn is_worth_telling(&self, now: Timestamp, what: &'static str) -> bool {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = told.get(&rejection).is_none_or(|at| now.duration_since(*at) >= TOLD_EVERY);
+        let is_due = told.get(what).is_none_or(|at| now.duration_since(*at) >= TOLD_EVERY);
         if is_due {
-            told.insert(rejection, now);
+            told.insert(what, now);
         }
         is_due
     }

@@ -178,6 +178,23 @@ impl Conn {
         Ok(())
     }
 
+    /// Notes that nobody goes on with the pulls of organisations that are not configured any more.
+    pub async fn give_up_other_pulls(
+        &mut self,
+        configured: &[&str],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let sql = "SELECT corp_id FROM ding_corp WHERE bootstrap_state = 'running'";
+        for row in self.rows(sql, &[]).await? {
+            let corp_id = row.text(0)?.unwrap_or_default();
+            if !configured.contains(&corp_id.as_str()) {
+                let error = "the organisation was taken out of the configuration during the pull";
+                self.set_bootstrap(&corp_id, BootstrapState::Failed, Some(error), now).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Notes the organisation's name.
     pub async fn set_org_name(
         &mut self,

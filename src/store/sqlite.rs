@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 use tracing::{debug, error, warn};
 
 use super::error::{Outage, StoreError};
@@ -141,6 +142,8 @@ struct Waiting {
     urgent: VecDeque<Box<dyn Job>>,
     normal: VecDeque<Box<dyn Job>>,
     closed: bool,
+    /// The writer's thread has ended.
+    abandoned: bool,
 }
 
 #[derive(Default)]
@@ -216,11 +219,13 @@ impl Writer {
         let writing = Arc::clone(&queue);
         let task = async move {
             let (copied, copying) = (path.clone(), Arc::clone(&writing));
-            let writer = tokio::task::spawn_blocking(move || write_in_groups(&path, &writing));
-            let checkpointer = tokio::task::spawn_blocking(move || checkpoint(&copied, &copying));
-            for ended in [writer.await, checkpointer.await] {
+            let mut threads = JoinSet::new();
+            threads.spawn_blocking(move || write_in_groups(&path, &writing));
+            threads.spawn_blocking(move || checkpoint(&copied, &copying));
+            while let Some(ended) = threads.join_next().await {
                 if let Err(error) = ended {
                     error!(%error, "a defect ended a thread of the database");
+                    return;
                 }
             }
         };
@@ -230,6 +235,9 @@ impl Writer {
     /// Hands an operation to the writer; those that somebody waits for on the wire go first.
     pub(super) fn submit(&self, urgent: bool, job: Box<dyn Job>) {
         let mut waiting = self.queue.lock();
+        if waiting.abandoned {
+            return;
+        }
         if urgent {
             waiting.urgent.push_back(job);
         } else {
@@ -240,7 +248,20 @@ impl Writer {
     }
 }
 
+/// Lets go of everybody who waits when the writer's thread ends, however it ends.
+struct Abandon<'queue>(&'queue Queue);
+
+impl Drop for Abandon<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.0.lock();
+        waiting.abandoned = true;
+        waiting.urgent.clear();
+        waiting.normal.clear();
+    }
+}
+
 fn write_in_groups(path: &Path, queue: &Queue) {
+    let _abandon = Abandon(queue);
     let mut connection: Option<Conn> = None;
     while queue.wait() {
         let conn = match connection.take().map_or_else(|| open_writer(path), Ok) {
@@ -319,7 +340,15 @@ fn commit_group(conn: &mut Conn, queue: &Queue) -> bool {
         return fit;
     }
     // One of them cannot be done: that must not refuse the others.
-    group.into_iter().all(|job| commit_alone(conn, job))
+    let mut fit = true;
+    for job in group {
+        if fit {
+            fit = commit_alone(conn, job);
+        } else {
+            job.settle(Err(StoreError::Closed("its connection broke")));
+        }
+    }
+    fit
 }
 
 /// Runs one operation in a transaction of its own. False if the connection must be given up.

@@ -131,7 +131,12 @@ impl Context {
     pub(super) async fn complete_late(&self) -> Result<(), StoreError> {
         let corp = self.store.reader().await?.corp(&self.corp_id).await?;
         let is_open = |state| matches!(state, BootstrapState::Failed | BootstrapState::Running);
-        if let Some(corp) = corp.filter(|corp| is_open(corp.bootstrap)) {
+        let Some(corp) = corp.filter(|corp| is_open(corp.bootstrap)) else { return Ok(()) };
+        let (waiting, parked) = {
+            let mut reader = self.store.reader().await?;
+            reader.run_remains(&self.corp_id, corp.bootstrap_run, &PAGES).await?
+        };
+        if pull_state(waiting, parked) != corp.bootstrap {
             self.note_progress(corp.bootstrap_run).await?;
         }
         Ok(())
@@ -139,8 +144,12 @@ impl Context {
 
     /// Where the visible part of the organisation begins (`contacts-api.md §3`): not always at the root.
     pub(super) async fn roots(&self) -> Result<(Vec<i64>, Vec<String>), WorkError> {
-        self.note_metered_call().await?;
-        match self.client.scopes(Lane::Live).await {
+        let scopes = self.client.scopes(Lane::Live).await;
+        // What did not reach DingTalk is not metered.
+        if !matches!(&scopes, Err(error) if error.class == Class::Retry) {
+            self.note_metered_call().await?;
+        }
+        match scopes {
             Ok(scopes) => {
                 let scopes = scopes.auth_org_scopes;
                 let departments = scopes.authed_dept.unwrap_or_else(|| vec![ROOT]);
@@ -235,6 +244,14 @@ struct Seen {
     waiting: i64,
 }
 
+fn pull_state(waiting: i64, parked: i64) -> BootstrapState {
+    match (waiting, parked) {
+        (0, 0) => BootstrapState::Complete,
+        (0, _) => BootstrapState::Failed,
+        _ => BootstrapState::Running,
+    }
+}
+
 fn unreadable(parked: i64) -> String {
     format!("{parked} departments or roles cannot be read: DingTalk refuses to show them")
 }
@@ -244,11 +261,7 @@ impl Operation for Progress {
 
     async fn run(&self, conn: &mut Conn) -> Result<Seen, StoreError> {
         let (waiting, parked) = conn.run_remains(&self.corp_id, self.run_id, &PAGES).await?;
-        let state = match (waiting, parked) {
-            (0, 0) => BootstrapState::Complete,
-            (0, _) => BootstrapState::Failed,
-            _ => BootstrapState::Running,
-        };
+        let state = pull_state(waiting, parked);
         let (people, departments) = conn.populations(&self.corp_id).await?;
         conn.note_run_progress(self.run_id, "pages", people, None).await?;
         let known = conn.corp(&self.corp_id).await?.map(|corp| corp.bootstrap);

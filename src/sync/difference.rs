@@ -10,16 +10,33 @@ use crate::store::{Difference, Disagreement, Entity, Fate, RoleScope, RunItem, S
 
 const BATCH: usize = 500;
 
+/// What a look at one object says of its row.
+#[derive(Debug)]
+pub(super) enum Compared {
+    /// The row is right.
+    Same,
+    /// The object is out of sight: nobody can say.
+    Hidden,
+    /// The row is wrong.
+    Differs(RunItem),
+}
+
+impl From<Option<RunItem>> for Compared {
+    fn from(item: Option<RunItem>) -> Self {
+        item.map_or(Self::Same, Self::Differs)
+    }
+}
+
 impl Context {
-    /// How a person differs, if he does. What is out of sight does not differ.
-    pub(super) async fn person_difference(&self, userid: &str) -> Result<Option<RunItem>, WorkError> {
+    /// Compares a person with his rows.
+    pub(super) async fn person_difference(&self, userid: &str) -> Result<Compared, WorkError> {
         let look = self.look_at_person(Lane::Background, userid).await?;
         let mut reader = self.store.reader().await?;
         let before = reader.employee(&self.corp_id, userid).await?;
         let item =
             |disagreement, fields: &[_]| Some(RunItem::new(Entity::Employee, userid, disagreement, fields));
-        Ok(match look {
-            employee::Look::Hidden => None,
+        let item = match look {
+            employee::Look::Hidden => return Ok(Compared::Hidden),
             employee::Look::Gone => match before.filter(lives) {
                 None => None,
                 Some(before) if before.row.row.gone_at.is_some() => item(Disagreement::Held, &[]),
@@ -41,25 +58,28 @@ impl Context {
                     }
                 }
             }
-        })
+        };
+        Ok(item.into())
     }
 
-    /// How a department differs, if it does.
-    pub(super) async fn department_difference(&self, dept_id: i64) -> Result<Option<RunItem>, WorkError> {
+    /// Compares a department with its row.
+    pub(super) async fn department_difference(&self, dept_id: i64) -> Result<Compared, WorkError> {
         let look = self.look_at_department(Lane::Background, dept_id).await?;
         let before = self.store.reader().await?.department(&self.corp_id, dept_id).await?;
         let item = |disagreement, fields: &[_]| {
             Some(RunItem::new(Entity::Department, dept_id.to_string(), disagreement, fields))
         };
-        Ok(match (look, before.filter(lives)) {
-            (department::Look::Hidden, _) | (department::Look::Gone, None) => None,
+        let item = match (look, before.filter(lives)) {
+            (department::Look::Hidden, _) => return Ok(Compared::Hidden),
+            (department::Look::Gone, None) => None,
             (department::Look::Gone, Some(_)) => item(Disagreement::Gone, &[]),
             (department::Look::Present(_), None) => item(Disagreement::Created, &[]),
             (department::Look::Present(actual), Some(before)) => {
                 let fields = before.row.differences(&actual);
                 if fields.is_empty() { None } else { item(Disagreement::Changed, &fields) }
             }
-        })
+        };
+        Ok(item.into())
     }
 
     /// How role groups and roles differ.

@@ -51,7 +51,7 @@ impl Engine {
     ) -> Result<Self, EngineError> {
         let address = Arc::new(AddressAllowance::new(config.address_calls_per_20s));
         let mut corps = Vec::new();
-        for corp in config.enabled_corps() {
+        for corp in &config.corps {
             let Some(application) = &corp.application else { continue };
             let settings = Settings {
                 hosts: corp.hosts.clone(),
@@ -140,7 +140,7 @@ impl Engine {
 /// Makes the configured organisations known to the database, and tidies up behind processes that died: voids their
 /// leases, completes what they put off. Only for whoever has the database alone.
 pub async fn prepare(store: &Store, config: &Config, now: Timestamp) -> Result<(), StoreError> {
-    let corps = config.enabled_corps().map(|corp| (corp.corp_id.clone(), corp.name.clone())).collect();
+    let corps = config.corps.iter().map(|corp| (corp.corp_id.clone(), corp.name.clone())).collect();
     store.write(Prepare { corps, now }).await.map(drop)
 }
 
@@ -156,6 +156,8 @@ impl Operation for Prepare {
         for (corp_id, name) in &self.corps {
             conn.register_corp(corp_id, name, self.now).await?;
         }
+        let configured: Vec<&str> = self.corps.iter().map(|(corp_id, _)| corp_id.as_str()).collect();
+        conn.give_up_other_pulls(&configured, self.now).await?;
         conn.void_leases(self.now).await?;
         conn.end_filling().await
     }

@@ -127,6 +127,22 @@ async fn while_the_keys_change_both_pairs_are_taken_and_each_is_answered_with_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_aes_key_that_changes_without_its_token_is_told_from_the_one_before() {
+    let sim = simulator(60, 8, 1).await;
+    let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
+    let token = sim.credentials().callback_token;
+    daemon.configure_corp(
+        "main",
+        &format!("callback_token_previous = \"{token}\"\ncallback_aes_key_previous = \"{OTHER_KEY}\""),
+    );
+    daemon.start().await;
+    let caller = || Caller::new(daemon.callback_url("main"), &sim.credentials());
+    caller().push(r#"{"EventType":"org_change","eventId":"a"}"#).await;
+    caller().with_keys(&token, OTHER_KEY).push(r#"{"EventType":"org_change","eventId":"b"}"#).await;
+    assert_eq!(stored_events(&daemon), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_that_change_in_their_files_are_used_without_a_restart() {
     let sim = simulator(60, 8, 1).await;
     let mut daemon = Daemon::new(&[&sim], UNBOUNDED);

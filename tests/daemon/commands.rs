@@ -155,6 +155,9 @@ async fn wrong_usage_and_configuration_end_with_64_and_name_the_key() {
         ("corp_id = ", "# corp_id = ", "corps.main.corp_id"),
         ("callback_aes_key = \"", "callback_aes_key = \"short", "corps.main.callback_aes_key"),
         ("requests_per_second = 0", "requests_per_second = -1", "corps.main.requests_per_second"),
+        ("requests_per_second = 0", "requests_per_second = 0.001", "corps.main.requests_per_second"),
+        ("requests_per_second = 0", "calls_in_flight = 0", "corps.main.calls_in_flight"),
+        ("[server]", "[guard]\nmax_share = 1.5\n[server]", "guard.max_share"),
         ("oapi_url = \"http://127.0.0.1", "oapi_url = \"http://192.0.2.1", "corps.main.oapi_url"),
     ] {
         let broken = good.replacen(from, to, 1);
@@ -171,6 +174,11 @@ async fn wrong_usage_and_configuration_end_with_64_and_name_the_key() {
     assert!(
         !error.contains(&sim.credentials().app_secret) && !error.contains(&sim.credentials().callback_token)
     );
+    daemon.configure(&good);
+    daemon.configure_without("app_");
+    let output = daemon.run(&["serve", "--only", "receive"]).await;
+    assert_exit(&output, 64);
+    assert!(text(&output.stderr).contains("corps.main.app_key"), "{}", text(&output.stderr));
     fs::remove_file(daemon.folder().join("dingsync.toml")).unwrap();
     let output = daemon.run(&["serve"]).await;
     assert_exit(&output, 64);

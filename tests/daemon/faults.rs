@@ -170,21 +170,21 @@ async fn a_smaller_scope_hides_and_deletes_nobody() {
     let everybody = "SELECT count(*) FROM ding_employee WHERE deleted_at IS NULL";
     let places = "SELECT count(*) FROM ding_employee_department";
     let before = (mirror::number(&daemon.database(), everybody), mirror::number(&daemon.database(), places));
-    let small = sim
-        .truth(Subject::Departments)
-        .find(|department| department["parent_id"] == 1)
-        .and_then(|department| department["dept_id"].as_i64())
-        .unwrap();
+    let small =
+        sim.truth(Subject::Departments).last().and_then(|department| department["dept_id"].as_i64()).unwrap();
     sim.merge_app_settings(&key, &json!({ "scope": { "departments": [small] } })).unwrap();
     let output = daemon.run(&["reconcile", "--json"]).await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     daemon.at_rest("main").await;
     let after = (mirror::number(&daemon.database(), everybody), mirror::number(&daemon.database(), places));
     assert_eq!(after, before, "nobody is gone, and nobody has left a department");
+    let status = daemon.status("main").await.unwrap();
+    assert!(status["queue"]["hidden"].as_i64().unwrap() > 100, "{status}");
     sim.merge_app_settings(&key, &json!({ "scope": { "departments": [1] } })).unwrap();
-    daemon.agrees_with(&sim, "main").await;
-    let output = daemon.run(&["verify"]).await;
+    let output = daemon.run(&["reconcile"]).await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
+    daemon.agrees_with(&sim, "main").await;
+    assert_eq!(daemon.status("main").await.unwrap()["queue"]["hidden"], 0, "everybody is in sight again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -250,4 +250,21 @@ async fn more_deletions_than_the_guard_admits_are_held() {
     assert_eq!(count("deleted_at IS NULL AND gone_at IS NOT NULL"), 22, "gone_at is set at once");
     let (_, metrics) = daemon.get("/metrics").await.unwrap();
     assert!(metrics.contains("dingsync_held_deletions{corp=\"main\"} 22"), "{metrics}");
+
+    // Held stays held, however often it is read, until somebody says otherwise.
+    let output = daemon.run(&["reconcile"]).await;
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("22 deletions are held"), "{output:?}");
+    daemon.stop().await;
+    let count = |condition: &str| {
+        mirror::number(&daemon.database(), &format!("SELECT count(*) FROM ding_employee WHERE {condition}"))
+    };
+    assert_eq!(count("deleted_at IS NOT NULL"), 8);
+    let mut allowed = daemon.command(&["reconcile"]);
+    allowed.env("DINGSYNC_GUARD__MAX_DELETIONS", "0");
+    let output = tokio::task::spawn_blocking(move || allowed.output().unwrap()).await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(count("deleted_at IS NOT NULL"), 30);
+    daemon.start().await;
+    daemon.agrees_with(&sim, "main").await;
 }

@@ -1,12 +1,14 @@
 //! How the process starts, shows itself and stops.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use dingsync::sim::{Change, Plan};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::support::{Daemon, UNBOUNDED, is_at_rest, mirror, simulator};
+use crate::support::callback::Caller;
+use crate::support::{Daemon, UNBOUNDED, is_at_rest, mirror, simulator, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_finishes_what_is_under_way_and_the_next_start_goes_on() {
@@ -31,11 +33,14 @@ async fn a_stop_with_a_dingtalk_that_hangs_ends_all_the_same_and_a_second_signal
     for second in [false, true] {
         let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
         daemon.start().await;
+        let caller = Caller::new(daemon.callback_url("main"), &sim.credentials());
+        caller.push(r#"{"EventType":"user_modify_org","eventId":"e1","userId":["00017"]}"#).await;
+        daemon.wait("main", "read", |status| status["queue"]["running"] == 1).await;
         daemon.signal("TERM");
         if second {
+            daemon.says("a second signal leaves at once").await;
             daemon.signal("INT");
-            let code = daemon.ended().await;
-            assert!(matches!(code, Some(0 | 1)), "{code:?}: {}", daemon.log());
+            assert_eq!(daemon.ended().await, Some(1), "{}", daemon.log());
         } else {
             assert_eq!(daemon.ended().await, Some(0), "{}", daemon.log());
         }
@@ -54,6 +59,31 @@ async fn a_second_daemon_is_refused_and_after_a_kill_the_next_one_starts() {
     assert!(error.contains("in use") && error.contains(&holder), "{error}");
     daemon.kill();
     daemon.start().await;
+    daemon.agrees_with(&sim, "main").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_beside_a_command_takes_its_ports_at_once_and_the_database_once_that_has_ended() {
+    let sim = simulator(100, 12, 1).await;
+    sim.merge_faults(&json!({ "paths": { "*": { "hang": 1.0 } } })).unwrap();
+    let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
+    let mut command = daemon.command(&["bootstrap"]);
+    let mut command = command.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let lock = daemon.folder().join("dingsync.db.lock");
+    until("the command has the database", || {
+        std::fs::read_to_string(&lock).is_ok_and(|holder| holder.starts_with("bootstrap"))
+    })
+    .await;
+    daemon.spawn(&[]);
+    daemon.says("waiting for the database").await;
+    assert_eq!(daemon.get("/readyz").await.unwrap().0, 503);
+    assert_eq!(daemon.get("/healthz").await.unwrap().0, 200);
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    assert_eq!(http.post(daemon.callback_url("main")).send().await.unwrap().status(), 503);
+    command.kill().unwrap();
+    command.wait().unwrap();
+    sim.merge_faults(&json!({ "paths": null })).unwrap();
+    daemon.ready().await;
     daemon.agrees_with(&sim, "main").await;
 }
 

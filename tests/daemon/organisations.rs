@@ -91,7 +91,7 @@ async fn an_organisation_that_is_switched_off_is_left_alone() {
     daemon.start().await;
     daemon.at_rest("second").await;
     daemon.stop().await;
-    daemon.configure_corp("second", "enabled = false");
+    daemon.configure_corp("second", "enabled = false\ncalls_in_flight = 0");
     second.reset_counters();
     daemon.start().await;
     daemon.agrees_with(&first, "main").await;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use dingsync::clock::{Clock as _, SystemClock};
 use dingsync::sim::{Plan, Sim, Subject};
 use serde_json::json;
 
@@ -42,6 +43,32 @@ async fn a_second_start_pulls_nothing_and_writes_nothing() {
     daemon.wait("main", "comparison", |status| status["reconcile"]["last_complete_at"].is_string()).await;
     daemon.agrees_with(&sim, "main").await;
     assert_eq!(mirror::number(&daemon.database(), changes), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happened_while_the_daemon_was_away_is_found_at_its_next_start() {
+    let sim = simulator(300, 30, 1).await;
+    let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
+    daemon.start().await;
+    // In the middle of the pull: what has been stored by then is compared as well.
+    daemon.wait("main", "people", |status| status["bootstrap"]["employees"] != 0).await;
+    daemon.kill();
+    sim.live(&Plan { count: 40, interval_ms: 1.0, ..Plan::default() });
+    sim.life_ended().await;
+    daemon.start().await;
+    daemon.wait("main", "comparison", |status| status["reconcile"]["last_complete_at"].is_string()).await;
+    daemon.agrees_with(&sim, "main").await;
+    daemon.kill();
+    sim.live(&Plan { count: 40, interval_ms: 1.0, ..Plan::default() });
+    sim.life_ended().await;
+    let started = SystemClock.now().to_string();
+    daemon.start().await;
+    daemon
+        .wait("main", "comparison", |status| {
+            status["reconcile"]["last_complete_at"].as_str().is_some_and(|at| at > started.as_str())
+        })
+        .await;
+    daemon.agrees_with(&sim, "main").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

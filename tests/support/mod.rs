@@ -124,6 +124,11 @@ impl Daemon {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
+    /// Waits until the log says `text`.
+    pub(crate) async fn says(&self, text: &str) {
+        until(&format!("the log says `{text}`"), || self.log().contains(text)).await;
+    }
+
     /// A command of the program, in the daemon's folder, with nothing of this process's settings.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dingsync"));
@@ -264,6 +269,15 @@ impl Drop for Daemon {
             child.kill().ok();
             child.wait().ok();
         }
+    }
+}
+
+/// Waits until something is so.
+pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "it never happens that {what}");
+        tokio::time::sleep(LOOK).await;
     }
 }
 

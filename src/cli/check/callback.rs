@@ -8,9 +8,10 @@ use url::Url;
 use super::{Finding, Verdict};
 use crate::clock::SharedClock;
 use crate::config::Corp;
-use crate::dingtalk::crypto::{AesKey, decrypt, encrypt, equal_in_constant_time, signature};
+use crate::dingtalk::crypto::{AesKey, decrypt, encrypt, signature};
 use crate::dingtalk::is_loopback;
 use crate::random::Random;
+use crate::secret::equal_in_constant_time;
 
 const TOPIC: &str = "callback";
 /// The console waits for 1.5 s (`events.md §2.1`); a little more shows what is slow.

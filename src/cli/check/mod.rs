@@ -75,7 +75,7 @@ pub(super) async fn check(app: App, args: CheckArgs) -> Result<Exit, Failure> {
     tasks.spawn("database writer", writer);
     findings.push(database(&store, app.clock.now()).await);
     let engine = Engine::new(&config, &store, &app.clock, &app.random, &Metrics::new())?;
-    let corps: Vec<_> = config.enabled_corps().collect();
+    let corps: Vec<_> = config.corps.iter().collect();
     for corp in &corps {
         let Some(context) = engine.context(&corp.name) else { continue };
         let found = dingtalk::check(&context.client, corp, app.clock.now()).await;

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use self::stage::Stage;
 use self::watch::Watch;
 use super::exit::{Exit, Failure};
-use super::{App, output, runs, stop_on_signals};
+use super::{App, findings, output, progress, stop_on_signals};
 use crate::sim::{Plan, Status};
 use crate::store::{Counts, RunKind, RunState};
 
@@ -169,9 +169,9 @@ async fn live(stage: &Stage, args: &DemoArgs, enough: &CancellationToken) -> Res
 async fn compare(stage: &Stage) -> Result<Exit, Failure> {
     output::line("comparing every row with the source …")?;
     let run_id = stage.context.request_run(RunKind::Verify, false).await?;
-    let run = runs::follow(&stage.store, &stage.context.name, run_id).await?;
-    let items = runs::items(&stage.store, run_id).await?;
-    runs::print(&stage.context.name, &run, &items)?;
+    let run = progress::follow(&stage.store, &stage.context.name, run_id).await?;
+    let items = findings::items(&stage.store, run_id).await?;
+    findings::print(&stage.context.name, &run, &items, 0)?;
     let Status { people, departments, .. } = stage.sim.status();
     let source = (people as i64, departments as i64);
     let mirror = stage.store.reader().await?.populations(&stage.context.corp_id).await?;

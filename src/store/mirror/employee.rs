@@ -283,6 +283,27 @@ impl Conn {
         Ok(())
     }
 
+    /// Notes that memberships changed which were written apart from their person.
+    pub(super) async fn log_memberships(
+        &mut self,
+        userid: &str,
+        before: &Person,
+        after: &Person,
+        stamp: &Stamp,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE ding_employee SET updated_at = ? WHERE corp_id = ? AND userid = ?";
+        self.execute(sql, args![stamp.now, &stamp.corp_id, userid]).await?;
+        let beside = beside(before, after, false);
+        let object = |fields: &[(&'static str, String)]| {
+            let mut object = JsonObject::default();
+            object.raws(fields);
+            object.finish()
+        };
+        let (old, new) = (object(&beside.old), object(&beside.new));
+        self.log::<Employee>(&userid.into(), Action::Update, old, new, stamp);
+        Ok(())
+    }
+
     pub(super) async fn put_membership(
         &mut self,
         corp_id: &str,

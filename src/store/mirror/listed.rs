@@ -201,8 +201,7 @@ impl Conn {
         after.departments.push(listed.here.clone());
         after.departments.sort();
         self.put_membership(&stamp.corp_id, &listed.userid, &listed.here).await?;
-        self.log_memberships(&listed.userid, &before, &after, stamp);
-        Ok(())
+        self.log_memberships(&listed.userid, &before, &after, stamp).await
     }
 
     async fn insert_listed(&mut self, new: &[&ListedPerson], stamp: &Stamp) -> Result<(), StoreError> {

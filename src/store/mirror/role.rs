@@ -1,10 +1,9 @@
 //! `ding_role_group`, `ding_role`, and what role lists say of their members.
 
-use super::super::change::{Action, Entity, JsonObject};
+use super::super::change::{Action, Entity};
 use super::super::error::StoreError;
 use super::super::sql::{Conn, Value, args, key_lists, placeholders};
-use super::employee::beside;
-use super::{Beside, Difference, Employee, Fate, MirrorRow, Person, Stamp, Stored, mirror_row};
+use super::{Beside, Difference, Fate, MirrorRow, Stamp, Stored, mirror_row};
 
 mirror_row! {
     /// A role group's columns.
@@ -258,19 +257,7 @@ impl Conn {
                    WHERE corp_id = ? AND userid = ? AND role_id = ?";
         let departments = listed.manage_dept_ids.clone();
         self.execute(sql, args![departments, corp_id, &listed.userid, role_id]).await?;
-        self.log_memberships(&listed.userid, &before.row, &after, stamp);
-        Ok(())
-    }
-
-    pub(super) fn log_memberships(&mut self, userid: &str, before: &Person, after: &Person, stamp: &Stamp) {
-        let beside = beside(before, after, false);
-        let object = |fields: &[(&'static str, String)]| {
-            let mut object = JsonObject::default();
-            object.raws(fields);
-            object.finish()
-        };
-        let (old, new) = (object(&beside.old), object(&beside.new));
-        self.log::<Employee>(&userid.into(), Action::Update, old, new, stamp);
+        self.log_memberships(&listed.userid, &before.row, &after, stamp).await
     }
 
     /// The current members of a role, after `after` in the order of their ids.

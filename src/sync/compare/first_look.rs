@@ -7,9 +7,10 @@ use futures_util::StreamExt as _;
 use super::{BATCH, Comparison, TOGETHER};
 use crate::dingtalk::Class;
 use crate::lane::Lane;
-use crate::store::{ListedPerson, RunItem};
+use crate::store::{Kind, ListedPerson};
 use crate::sync::context::WorkError;
 use crate::sync::convert;
+use crate::sync::difference::Compared;
 use crate::sync::seen::Seen;
 
 impl Comparison<'_> {
@@ -95,8 +96,9 @@ impl Comparison<'_> {
     async fn compare_department(&mut self, dept_id: i64) -> Result<(), WorkError> {
         let context = self.context;
         match context.patiently(self.run, self.patience, || context.department_difference(dept_id)).await {
-            Ok(None) => {}
-            Ok(Some(_)) => drop(self.departments.insert(dept_id)),
+            Ok(Compared::Same) => {}
+            Ok(Compared::Hidden) => self.note_hidden(Kind::Department, dept_id.to_string()),
+            Ok(Compared::Differs(_)) => drop(self.departments.insert(dept_id)),
             Err(error) => self.unreadable(&format!("department {dept_id}"), error)?,
         }
         self.progress("departments and their members", 1).await
@@ -159,11 +161,12 @@ impl Comparison<'_> {
     async fn take_person(
         &mut self,
         userid: String,
-        looked: Result<Option<RunItem>, WorkError>,
+        looked: Result<Compared, WorkError>,
     ) -> Result<(), WorkError> {
         match looked {
-            Ok(None) => {}
-            Ok(Some(_)) => drop(self.people.insert(userid)),
+            Ok(Compared::Same) => {}
+            Ok(Compared::Hidden) => self.note_hidden(Kind::Employee, userid),
+            Ok(Compared::Differs(_)) => drop(self.people.insert(userid)),
             Err(error) => self.unreadable("a person", error)?,
         }
         self.progress("people", 1).await

@@ -37,6 +37,8 @@ struct Findings {
     items: Vec<RunItem>,
     /// Roles whose managed departments differ.
     scopes: BTreeSet<i64>,
+    /// What is out of sight.
+    hidden: HashSet<(Kind, String)>,
     unreadable: Unreadable,
 }
 
@@ -98,9 +100,11 @@ impl Context {
             });
         }
         hints.extend(findings.scopes.iter().map(|role_id| hint(Kind::RoleMembers, role_id.to_string())));
-        // What is hidden or held may be in sight, or admitted, again, and no row would tell.
-        let apart = self.store.reader().await?.apart(&self.corp_id).await?;
-        hints.extend(apart.into_iter().map(|(kind, id)| hint(kind, id)));
+        // No row tells that something went out of sight or came back, or that what is held is admitted now.
+        let apart: HashSet<(Kind, String)> =
+            self.store.reader().await?.apart(&self.corp_id).await?.into_iter().collect();
+        let moved = findings.hidden.symmetric_difference(&apart);
+        hints.extend(moved.map(|(kind, id)| hint(*kind, id.clone())));
         self.mark(hints).await?;
         let parked = self.until_worked_off(run, &Kind::ALL, patience).await?;
         Ok(match parked {
@@ -171,8 +175,11 @@ struct Comparison<'run> {
     people: BTreeSet<String>,
     catalogue: bool,
     scopes: BTreeSet<i64>,
+    hidden: HashSet<(Kind, String)>,
     unreadable: Unreadable,
     compared: i64,
+    /// What there is to compare, as far as the mirror knows.
+    total: i64,
     reported: Instant,
 }
 
@@ -188,13 +195,21 @@ impl<'run> Comparison<'run> {
             people: BTreeSet::new(),
             catalogue: false,
             scopes: BTreeSet::new(),
+            hidden: HashSet::new(),
             unreadable: Unreadable::default(),
             compared: 0,
+            total: 0,
             reported: Instant::now(),
         }
     }
 
     async fn go(mut self) -> Result<Findings, WorkError> {
+        let (people, departments) = {
+            let mut reader = self.context.store.reader().await?;
+            reader.populations(&self.context.corp_id).await?
+        };
+        // Everybody is met on a page, and unless in a hurry read himself.
+        self.total = departments + if self.run.quick { people } else { 2 * people };
         self.tree().await?;
         self.unvisited_departments().await?;
         self.roles().await?;
@@ -205,7 +220,11 @@ impl<'run> Comparison<'run> {
         for batch in items.chunks(BATCH) {
             context.write(AddItems { run_id: self.run.id, items: batch.to_vec() }).await?;
         }
-        Ok(Findings { items, scopes: self.scopes, unreadable: self.unreadable })
+        Ok(Findings { items, scopes: self.scopes, hidden: self.hidden, unreadable: self.unreadable })
+    }
+
+    fn note_hidden(&mut self, kind: Kind, object_id: String) {
+        self.hidden.insert((kind, object_id));
     }
 
     /// Notes that an object could not be read because of itself; whatever else is wrong ends the comparison.
@@ -229,8 +248,10 @@ impl<'run> Comparison<'run> {
 
     async fn report(&mut self, phase: &str) -> Result<(), WorkError> {
         self.reported = Instant::now();
-        let (run_id, phase, compared) = (self.run.id, phase.to_owned(), self.compared);
-        self.context.write(NoteProgress { run_id, phase, compared }).await?;
+        let (compared, total) = (self.compared, self.total.max(self.compared));
+        self.context
+            .write(NoteProgress { run_id: self.run.id, phase: phase.to_owned(), compared, total })
+            .await?;
         Ok(())
     }
 }
@@ -252,12 +273,13 @@ struct NoteProgress {
     run_id: i64,
     phase: String,
     compared: i64,
+    total: i64,
 }
 
 impl Operation for NoteProgress {
     type Output = ();
 
     async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
-        conn.note_run_progress(self.run_id, &self.phase, self.compared, None).await
+        conn.note_run_progress(self.run_id, &self.phase, self.compared, Some(self.total)).await
     }
 }

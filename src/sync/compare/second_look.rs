@@ -8,6 +8,7 @@ use super::{Comparison, TOGETHER};
 use crate::dingtalk::Class;
 use crate::store::{CATALOGUE, Difference, Disagreement, Entity, Kind, RunItem};
 use crate::sync::context::WorkError;
+use crate::sync::difference::Compared;
 
 impl Comparison<'_> {
     /// What seems to differ is looked at again, once nobody works on it.
@@ -18,7 +19,9 @@ impl Comparison<'_> {
             context.at_rest(Kind::Department, &dept_id.to_string()).await?;
             match context.patiently(self.run, self.patience, || context.department_difference(dept_id)).await
             {
-                Ok(item) => items.extend(item),
+                Ok(Compared::Same) => {}
+                Ok(Compared::Hidden) => self.note_hidden(Kind::Department, dept_id.to_string()),
+                Ok(Compared::Differs(item)) => items.push(item),
                 Err(error) => self.unreadable(&format!("department {dept_id}"), error)?,
             }
             self.progress("a second look", 1).await?;
@@ -42,8 +45,9 @@ impl Comparison<'_> {
         while let Some(looked) = looks.next().await {
             let (userid, item) = looked?;
             match item {
-                Ok(Some(item)) => drop(people.insert(userid, item)),
-                Ok(None) => {}
+                Ok(Compared::Same) => {}
+                Ok(Compared::Hidden) => self.note_hidden(Kind::Employee, userid),
+                Ok(Compared::Differs(item)) => drop(people.insert(userid, item)),
                 Err(error) => self.unreadable("a person", error)?,
             }
             self.progress("a second look", 1).await?;

@@ -1,0 +1,120 @@
+//! How far work is that a command waits for.
+
+use std::cell::Cell;
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::time::Instant;
+use tracing::info;
+
+use crate::store::{Run, RunState, Store, StoreError};
+use crate::sync::Context;
+
+const LOOK: Duration = Duration::from_millis(200);
+const REPORT: Duration = Duration::from_secs(10);
+/// Details that do not get on for this long wait for DingTalk, which may take hours.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Shows how far a run is until it is over.
+pub(super) async fn follow(store: &Store, corp: &str, run_id: i64) -> Result<Run, StoreError> {
+    let bar = Bar::new(corp);
+    loop {
+        let run = store.reader().await?.run(run_id).await?;
+        let Some(run) = run.filter(|run| !run.state.is_over()) else {
+            bar.finish();
+            let over = store.reader().await?.run(run_id).await?;
+            return over
+                .ok_or_else(|| StoreError::Schema("a run has vanished from the list of runs".to_owned()));
+        };
+        let phase = match run.state {
+            RunState::Queued => "waiting for the daemon",
+            _ => run.phase.as_deref().unwrap_or("starting"),
+        };
+        bar.show(run.progress, run.total, phase);
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// How reading everybody's details ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Details {
+    /// All have been read, but for so many objects that are parked.
+    Read {
+        /// DingTalk refuses to show these.
+        parked: i64,
+    },
+    /// So many wait, and do not get on.
+    Waiting {
+        /// Still to be read.
+        left: i64,
+    },
+}
+
+/// Waits until everybody's details have been read.
+pub(super) async fn follow_details(store: &Store, context: &Context) -> Result<Details, StoreError> {
+    let bar = Bar::new(&context.name);
+    let (mut most, mut least) = (0, i64::MAX);
+    let mut moved = Instant::now();
+    loop {
+        let counts = store.reader().await?.counts(&context.corp_id).await?;
+        let left = counts.live.pending + counts.background.pending + counts.running;
+        most = most.max(left);
+        if left < least {
+            least = left;
+            moved = Instant::now();
+        }
+        if left == 0 || moved.elapsed() > PATIENCE {
+            bar.finish();
+            return Ok(match left {
+                0 => Details::Read { parked: counts.parked },
+                left => Details::Waiting { left },
+            });
+        }
+        bar.show(most - left, Some(most), "details");
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// A progress bar on a terminal, a line now and then elsewhere.
+struct Bar {
+    corp: String,
+    drawn: Option<ProgressBar>,
+    reported: Cell<Instant>,
+}
+
+impl Bar {
+    fn new(corp: &str) -> Self {
+        let drawn = std::io::stderr().is_terminal().then(ProgressBar::new_spinner);
+        Self { corp: corp.to_owned(), drawn, reported: Cell::new(Instant::now()) }
+    }
+
+    fn show(&self, position: i64, total: Option<i64>, phase: &str) {
+        let position = u64::try_from(position).unwrap_or_default();
+        let total = total.and_then(|total| u64::try_from(total).ok());
+        if let Some(bar) = &self.drawn {
+            let template = match total {
+                Some(_) => "{prefix} {msg} [{wide_bar}] {pos}/{len} ({eta} left)",
+                None => "{prefix} {spinner} {msg}: {human_pos} in {elapsed} ({per_sec})",
+            };
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            bar.set_prefix(self.corp.clone());
+            bar.set_message(phase.to_owned());
+            if let Some(total) = total {
+                bar.set_length(total);
+            }
+            bar.set_position(position);
+        } else if self.reported.get().elapsed() >= REPORT {
+            self.reported.set(Instant::now());
+            info!(corp = self.corp, phase, done = position, total, "under way");
+        }
+    }
+
+    fn finish(&self) {
+        if let Some(bar) = &self.drawn {
+            bar.finish_and_clear();
+        }
+    }
+}
