@@ -15,6 +15,7 @@ pub mod lifecycle;
 pub mod ops;
 pub mod random;
 pub mod receive;
+pub mod replicas;
 pub mod secret;
 pub mod sim;
 pub mod store;

@@ -9,6 +9,8 @@ CREATE TABLE dingsync_corp (
     bootstrap_run        INTEGER NOT NULL DEFAULT 0,
     bootstrap_started_at INTEGER,
     bootstrap_error      TEXT,
+    -- 1 while a pull makes everybody visible: details are read after that.
+    details_wait         INTEGER NOT NULL DEFAULT 0,
     -- Calls that count against the organisation's month (Shanghai's, such as 2026-11).
     metered_month        TEXT,
     metered_calls        INTEGER NOT NULL DEFAULT 0
@@ -83,7 +85,7 @@ CREATE INDEX dingsync_object_ready ON dingsync_object (corp, lane, kind, ready_a
 CREATE INDEX dingsync_object_leased ON dingsync_object (corp, lane) WHERE lease IS NOT NULL;
 CREATE INDEX dingsync_object_confirming ON dingsync_object (corp, kind, lane, ready_at) WHERE confirm > 0;
 CREATE INDEX dingsync_object_apart ON dingsync_object (corp, standing) WHERE standing > 2;
-CREATE INDEX dingsync_object_parked ON dingsync_object (corp) WHERE parked_reason IS NOT NULL;
+CREATE INDEX dingsync_object_parked ON dingsync_object (corp) WHERE parked_at IS NOT NULL;
 
 -- What role/simplelist says of a member's managed departments, kept also for people whose own read is still to come.
 CREATE TABLE dingsync_role_scope (
@@ -93,6 +95,15 @@ CREATE TABLE dingsync_role_scope (
     manage_dept_ids TEXT    NOT NULL,
     seen_in         INTEGER NOT NULL,
     PRIMARY KEY (corp_id, role_id, userid)
+) WITHOUT ROWID;
+
+-- Who named somebody that has gone: read again when he comes back.
+CREATE TABLE dingsync_reference (
+    corp      INTEGER NOT NULL,
+    userid    TEXT    NOT NULL,
+    kind      TEXT    NOT NULL,
+    object_id TEXT    NOT NULL,
+    PRIMARY KEY (corp, userid, kind, object_id)
 ) WITHOUT ROWID;
 
 -- Work that somebody asked for, with its progress and its result.
@@ -122,6 +133,23 @@ CREATE TABLE dingsync_run_item (
     fields     TEXT    NOT NULL
 );
 CREATE INDEX dingsync_run_item_run ON dingsync_run_item (run_id);
+
+-- The processes on this database. One that has not been heard of for a few seconds is gone.
+CREATE TABLE dingsync_replica (
+    id       INTEGER PRIMARY KEY,
+    holder   TEXT    NOT NULL,
+    -- It has workers, and so a share in the calls of every organisation.
+    works    INTEGER NOT NULL,
+    heard_at INTEGER NOT NULL
+);
+
+-- What only one process may do at a time, and who does it until when.
+CREATE TABLE dingsync_lead (
+    name    TEXT    NOT NULL PRIMARY KEY,
+    replica INTEGER NOT NULL,
+    holder  TEXT    NOT NULL,
+    until   INTEGER NOT NULL
+);
 
 -- What the planner is to assume: without statistics it believes that corp_id alone narrows a search. The figures are
 -- those of an organisation of a hundred thousand people.

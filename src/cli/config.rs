@@ -18,7 +18,8 @@ pub(super) fn config(app: &App, args: &ConfigArgs) -> Result<Exit, Failure> {
     if args.keys {
         return keys(app.global.json);
     }
-    let config = Config::load(app.global.config.as_deref(), &app.environment, Needs::CallbacksAlone)?;
+    let mut config = Config::load(app.global.config.as_deref(), &app.environment, Needs::CallbacksAlone)?;
+    app.narrow(&mut config)?;
     if app.global.json {
         let values: Vec<_> = config
             .effective

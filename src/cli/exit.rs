@@ -79,9 +79,10 @@ impl From<LoggingError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let exit = match &error {
-            StoreError::Unavailable { .. } | StoreError::InUse { .. } | StoreError::Closed(_) => {
-                Exit::TryLater
-            }
+            StoreError::Unavailable { .. }
+            | StoreError::Conflict(_)
+            | StoreError::InUse { .. }
+            | StoreError::Closed(_) => Exit::TryLater,
             StoreError::Url(_) => Exit::Usage,
             StoreError::LeaseLost | StoreError::Schema(_) | StoreError::Statement(_) => Exit::Failed,
         };

@@ -1,12 +1,13 @@
 //! `dingsync migrate`
 
 use clap::Args;
+use serde_json::json;
 
 use super::exit::{Exit, Failure};
 use super::session::Session;
 use super::{App, output};
 use crate::config::Needs;
-use crate::store::migration_script;
+use crate::store::Store;
 
 #[derive(Debug, Args)]
 pub(super) struct MigrateArgs {
@@ -16,18 +17,23 @@ pub(super) struct MigrateArgs {
 }
 
 pub(super) async fn migrate(app: App, args: MigrateArgs) -> Result<Exit, Failure> {
+    let config = app.config(Needs::CallbacksAlone)?;
     if args.print {
-        output::line(migration_script())?;
+        let (store, _) = config.database_url.with(Store::open)?;
+        output::line(store.migration_script())?;
         return Ok(Exit::Done);
     }
-    let config = app.config(Needs::CallbacksAlone)?;
     let session = Session::open(&app, &config, "migrate").await?;
     let text = if session.is_alone() {
         "the schema is up to date"
     } else {
         "the schema is up to date: a daemon runs on it"
     };
-    output::line(text)?;
+    if app.global.json {
+        output::json(&json!({ "up_to_date": true, "daemon_runs": !session.is_alone() }))?;
+    } else {
+        output::line(text)?;
+    }
     session.close().await;
     Ok(Exit::Done)
 }

@@ -99,6 +99,12 @@ impl App {
     fn config(&self, needs: Needs) -> Result<Config, Failure> {
         let mut config = Config::load(self.global.config.as_deref(), &self.environment, needs)?;
         init_logging(&config.log)?;
+        self.narrow(&mut config)?;
+        Ok(config)
+    }
+
+    /// Leaves only what `--corp` names.
+    fn narrow(&self, config: &mut Config) -> Result<(), Failure> {
         if let Some(name) = &self.global.corp {
             let known: Vec<&str> = config.corps.iter().map(|corp| corp.name.as_str()).collect();
             if !known.contains(&name.as_str()) {
@@ -109,7 +115,7 @@ impl App {
             }
             config.corps.retain(|corp| corp.name == *name);
         }
-        Ok(config)
+        Ok(())
     }
 }
 

@@ -86,8 +86,10 @@ pub(super) async fn bootstrap(app: App) -> Result<Exit, Failure> {
             RunState::Complete | RunState::Partial => Some(follow_details(&session.store, context).await?),
             _ => None,
         };
+        let held = session.store.reader().await?.counts(&context.corp_id).await?.held;
         exit = exit.max(match (run.state, details) {
-            (RunState::Complete, Some(Details::Read { parked: 0 })) => Exit::Done,
+            (RunState::Complete, Some(Details::Read { parked: 0 })) if held == 0 => Exit::Done,
+            (RunState::Complete, Some(Details::Read { parked: 0 })) => Exit::Differences,
             (RunState::Complete, Some(Details::Waiting { .. })) => Exit::TryLater,
             _ => unfinished(&run),
         });
@@ -104,6 +106,7 @@ pub(super) async fn bootstrap(app: App) -> Result<Exit, Failure> {
                 "departments": departments,
                 "details_complete": matches!(details, Some(Details::Read { .. })),
                 "parked": parked,
+                "held": held,
                 "error": run.error,
             }));
         } else {

@@ -7,11 +7,13 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use tracing::info;
 
 use super::exit::{Exit, Failure};
 use super::session::Session;
 use super::{App, output};
 use crate::config::Needs;
+use crate::dingtalk::client::Condition;
 use crate::lane::Lane;
 use crate::store::{
     CATALOGUE, Cause, Conn, Entity, Hint, Kind, LoggedChange, ObjectState, Operation, Standing, StoreError,
@@ -19,6 +21,8 @@ use crate::store::{
 use crate::sync::Context;
 
 const LOOK: Duration = Duration::from_millis(100);
+/// How often somebody who waits is told so.
+const REPORT: Duration = Duration::from_secs(5);
 /// How long somebody who waits for one object is kept waiting.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -82,16 +86,17 @@ async fn read_again(
 ) -> Result<Exit, Failure> {
     let id = resolve(session, context, args).await?;
     let reads = args.what.reads(&id);
-    let hints =
-        reads.iter().map(|(kind, id)| Hint::of(*kind, id.clone(), Lane::Live, Cause::Manual)).collect();
+    let request = request_number(app);
+    let hints = reads
+        .iter()
+        .map(|(kind, id)| Hint { run_id: request, ..Hint::of(*kind, id.clone(), Lane::Live, Cause::Manual) })
+        .collect();
     let asked = Ask { corp_id: context.corp_id.clone(), hints, now: app.clock.now() };
     let before = session.store.write(asked).await?.output;
     session.work();
-    let mut states = Vec::new();
-    for (kind, id) in &reads {
-        states.push(at_rest(session, context, *kind, id).await?);
-    }
-    if states.iter().flatten().any(ObjectState::is_busy) {
+    let answered = until_answered(session, context, request).await?;
+    let states = states(session, context, &reads).await?;
+    if !answered || states.iter().flatten().any(ObjectState::is_busy) {
         return Err(Failure::new(
             Exit::TryLater,
             anyhow::anyhow!(
@@ -101,13 +106,15 @@ async fn read_again(
             ),
         ));
     }
-    let changes = {
+    let (changes, beside) = {
         let mut reader = session.store.reader().await?;
-        reader.changes_of(&context.corp_id, args.what.entity(), &id, before).await?
+        let changes = reader.changes_of(&context.corp_id, args.what.entity(), &id, before).await?;
+        let all = reader.manual_changes_after(&context.corp_id, before).await?;
+        let beside = usize::try_from(all).unwrap_or_default().saturating_sub(changes.len());
+        (changes, beside)
     };
-    let state = states.first().cloned().flatten();
+    let standing = standing(session, context, args.what, &id, &states).await?;
     let parked = states.iter().flatten().find_map(|state| state.parked_reason.clone());
-    let standing = state.map_or(Standing::Unread, |state| state.standing);
     if app.global.json {
         output::json(&json!({
             "corp": context.name,
@@ -116,46 +123,118 @@ async fn read_again(
             "dingtalk": standing.label(),
             "parked": parked,
             "changes": changes.iter().map(change_json).collect::<Result<Vec<_>, _>>()?,
+            "changes_beside": beside,
         }))?;
     } else {
-        print(args.what, &id, standing, &changes)?;
+        print(args.what, &id, standing, &changes, beside)?;
         if let Some(reason) = &parked {
             output::line(format!("parked: {reason}"))?;
         }
     }
-    Ok(if parked.is_some() { Exit::Failed } else { Exit::Done })
+    Ok(match standing {
+        _ if parked.is_some() => Exit::Failed,
+        Standing::Held => Exit::Differences,
+        _ => Exit::Done,
+    })
 }
 
-/// The id behind `mobile:…`, `job:…` or `name:…`.
+/// Tells this request, and whatever it leads to, from others. Runs count upwards; requests are negative.
+fn request_number(app: &App) -> i64 {
+    -((app.random.number() >> 2) as i64) - 1
+}
+
+/// The id that is meant, by itself or by `mobile:…`, `job:…` or `name:…`.
 async fn resolve(session: &Session, context: &Context, args: &SyncArgs) -> Result<String, Failure> {
-    let Some((column, value)) = args.id.split_once(':') else { return Ok(args.id.clone()) };
-    let ids = {
-        let mut reader = session.store.reader().await?;
-        reader.find_ids(&context.corp_id, args.what.entity(), column, value).await?
+    let found = match args.id.split_once(':') {
+        None => None,
+        Some((column, value)) => {
+            let mut reader = session.store.reader().await?;
+            reader.find_ids(&context.corp_id, args.what.entity(), column, value).await?
+        }
     };
-    match ids.as_deref() {
-        None => Ok(args.id.clone()),
+    match found.as_deref() {
+        None => plain_id(args),
         Some([id]) => Ok(id.clone()),
         Some([]) => Err(Failure::usage(format!("nothing in the mirror has {}", args.id))),
         Some(ids) => Err(Failure::usage(format!("several have {}: {}", args.id, ids.join(", ")))),
     }
 }
 
-/// Where an object stands once nothing waits for it any more, or when patience ends.
-async fn at_rest(
-    session: &Session,
-    context: &Context,
-    kind: Kind,
-    id: &str,
-) -> Result<Option<ObjectState>, StoreError> {
-    let deadline = Instant::now() + PATIENCE;
+fn plain_id(args: &SyncArgs) -> Result<String, Failure> {
+    let is_one = match args.what {
+        What::Employee => !args.id.is_empty(),
+        What::Department | What::Role => args.id.parse::<i64>().is_ok(),
+    };
+    if is_one {
+        return Ok(args.id.clone());
+    }
+    let what = args.what.entity().label();
+    let forms = match args.what {
+        What::Employee => "a userid, or mobile:…, job:… or name:…",
+        What::Department | What::Role => "a number, or name:…",
+    };
+    Err(Failure::usage(format!("`{}` is no id of a {what}: it must be {forms}", args.id)))
+}
+
+/// Waits until nothing waits any more that this request has marked; false when patience ends first.
+async fn until_answered(session: &Session, context: &Context, request: i64) -> Result<bool, Failure> {
+    let begun = Instant::now();
+    let mut reported = begun;
     loop {
-        let state = session.store.reader().await?.object_state(&context.corp_id, kind, id).await?;
-        if !state.as_ref().is_some_and(ObjectState::is_busy) || Instant::now() > deadline {
-            return Ok(state);
+        let (waiting, _) = {
+            let mut reader = session.store.reader().await?;
+            reader.run_remains(&context.corp_id, request, &Kind::ALL).await?
+        };
+        if waiting == 0 {
+            return Ok(true);
+        }
+        if begun.elapsed() > PATIENCE {
+            return Ok(false);
+        }
+        let condition = context.client.health().condition;
+        if session.is_alone() && matches!(condition, Condition::Credentials | Condition::Permission) {
+            return Err(Failure::failed(anyhow::anyhow!(
+                "DingTalk refuses to answer ({}): `dingsync check` tells what to change",
+                condition.label()
+            )));
+        }
+        if reported.elapsed() > REPORT {
+            reported = Instant::now();
+            info!(waiting, "waiting for DingTalk");
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+async fn states(
+    session: &Session,
+    context: &Context,
+    reads: &[(Kind, String)],
+) -> Result<Vec<Option<ObjectState>>, StoreError> {
+    let mut reader = session.store.reader().await?;
+    let mut states = Vec::new();
+    for (kind, id) in reads {
+        states.push(reader.object_state(&context.corp_id, *kind, id).await?);
+    }
+    Ok(states)
+}
+
+/// What DingTalk says of the object. Of a role, the list of all roles says it.
+async fn standing(
+    session: &Session,
+    context: &Context,
+    what: What,
+    id: &str,
+    states: &[Option<ObjectState>],
+) -> Result<Standing, StoreError> {
+    let standing = states.first().cloned().flatten().map_or(Standing::Unread, |state| state.standing);
+    let Ok(role_id) = id.parse() else { return Ok(standing) };
+    if what != What::Role || standing != Standing::Present {
+        return Ok(standing);
+    }
+    let mut reader = session.store.reader().await?;
+    let lives = reader.role_lives(&context.corp_id, &[role_id]).await?;
+    Ok(if lives.iter().any(|(_, lives)| *lives) { Standing::Present } else { Standing::Gone })
 }
 
 fn change_json(change: &LoggedChange) -> Result<Value, serde_json::Error> {
@@ -168,7 +247,13 @@ fn change_json(change: &LoggedChange) -> Result<Value, serde_json::Error> {
     }))
 }
 
-fn print(what: What, id: &str, standing: Standing, changes: &[LoggedChange]) -> Result<(), Failure> {
+fn print(
+    what: What,
+    id: &str,
+    standing: Standing,
+    changes: &[LoggedChange],
+    beside: usize,
+) -> Result<(), Failure> {
     let entity = what.entity().label();
     let verdict = match standing {
         Standing::Unread | Standing::Present => "is there",
@@ -177,8 +262,11 @@ fn print(what: What, id: &str, standing: Standing, changes: &[LoggedChange]) -> 
         Standing::Held => "is gone; the deletion guard holds its row",
     };
     output::line(format!("{entity} {id} {verdict}"))?;
-    if changes.is_empty() {
-        return output::line("the mirror was right already");
+    match (changes.is_empty(), beside) {
+        (true, 0) => return output::line("the mirror was right already"),
+        (_, 0) => {}
+        (_, 1) => output::line("1 change in what hangs together with it")?,
+        (_, many) => output::line(format!("{many} changes in what hangs together with it"))?,
     }
     for change in changes {
         output::line(format!("{} (change {})", change.action, change.seq))?;

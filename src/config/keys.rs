@@ -8,6 +8,10 @@ pub enum Kind {
     Text,
     /// A text that is never shown; also taken from the file that `…_file` names.
     Secret,
+    /// Where the database is; as a [`Self::Secret`], because a password may stand in it.
+    Database,
+    /// How much the log says: a level, or directives.
+    Level,
     /// `true` or `false`.
     Flag,
     /// A whole number that is not less than this.
@@ -30,6 +34,13 @@ pub enum Kind {
     List,
     /// A list of the given words.
     Words(&'static [&'static str]),
+}
+
+impl Kind {
+    /// Whether a value is never shown, and may also come from a file.
+    pub fn is_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::Database)
+    }
 }
 
 /// One key. A `*` in its path stands for a name that the configuration chooses.
@@ -56,9 +67,9 @@ pub const TOKEN_SCOPES: &[&str] = &["read", "operate", "approve", "push"];
 pub const KEYS: &[Key] = &[
     key(
         "database.url",
-        Kind::Secret,
+        Kind::Database,
         "sqlite://dingsync.db",
-        "where the mirror lives: `sqlite://path/to/file`",
+        "where the mirror lives: `sqlite://path/to/file`, `postgres://user:password@host/database` or `mysql://…`",
     ),
     key(
         "server.listen",
@@ -143,7 +154,7 @@ pub const KEYS: &[Key] = &[
     key("log.format", Kind::Word(&["text", "json"]), "text", "how log lines look"),
     key(
         "log.level",
-        Kind::Text,
+        Kind::Level,
         "info",
         "`error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,dingsync::sync=debug`",
     ),

@@ -163,7 +163,7 @@ impl Layers {
             problems.push(Problem::new(&path, &entry.origin, remedy));
             return;
         };
-        if found.key.kind == Kind::Secret {
+        if found.key.kind.is_secret() {
             let sibling = match path.strip_suffix("_file") {
                 Some(plain) if found.in_file => plain.to_owned(),
                 _ => format!("{path}_file"),

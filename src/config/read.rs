@@ -326,7 +326,7 @@ impl Reader<'_> {
             for (path, entry) in set {
                 let in_file = path.ends_with("_file");
                 let value = match (&entry.written, key.kind) {
-                    (_, Kind::Secret) if !in_file => "(hidden)".to_owned(),
+                    (_, kind) if kind.is_secret() && !in_file => "(hidden)".to_owned(),
                     (Written::One(text), _) => text.clone(),
                     (Written::Many(items), _) => items.join(","),
                 };
@@ -345,9 +345,20 @@ impl Reader<'_> {
 }
 
 /// Whether `text` has the form that `key` asks for; if not, what is wrong.
+const DATABASES: [&str; 5] = ["sqlite", "postgres", "postgresql", "mysql", "mariadb"];
+const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+
 fn check(key: &Key, text: &str) -> Result<(), String> {
     let fine = match key.kind {
         Kind::Text | Kind::Secret | Kind::List | Kind::Words(_) => !text.is_empty(),
+        Kind::Database => {
+            let (scheme, rest) = text.split_once(':').unwrap_or_default();
+            DATABASES.contains(&scheme) && !rest.trim_start_matches('/').is_empty()
+        }
+        // A word that is no level would be the name of a part of the program, and silence everything else.
+        Kind::Level => {
+            LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text)) || text.contains(['=', ','])
+        }
         Kind::Flag => text.parse::<bool>().is_ok(),
         Kind::Count(least) => text.parse::<u32>().is_ok_and(|number| number >= least),
         Kind::Rate => text.parse::<f64>().is_ok_and(|rate| rate == 0.0 || (rate.is_finite() && rate >= 0.01)),
@@ -365,6 +376,12 @@ fn check(key: &Key, text: &str) -> Result<(), String> {
     }
     let form = match key.kind {
         Kind::Text | Kind::Secret | Kind::List | Kind::Words(_) => "must not be empty".to_owned(),
+        Kind::Database => {
+            "must be sqlite://path/to/file, postgres://user:password@host/database or mysql://…".to_owned()
+        }
+        Kind::Level => {
+            format!("must be {}, or directives such as info,dingsync::sync=debug", LEVELS.join(", "))
+        }
         Kind::Flag => "must be true or false".to_owned(),
         Kind::Count(least) => format!("must be a whole number, {least} or more"),
         Kind::Rate => "must be a number: 0.01 or more, or 0 for no bound".to_owned(),

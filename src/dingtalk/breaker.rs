@@ -15,8 +15,10 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Somebody has to change a setting: probes are for the moment after he did.
 const LONGEST_PAUSE_FOR_PEOPLE: Duration = Duration::from_mins(1);
-/// A method that the server does not know, a quota that lasts until the month ends.
-const PAUSE_OF_ABSENCE: Duration = Duration::from_hours(1);
+/// A method that the server does not know: perhaps it is only a proxy that does not, for a while.
+const PAUSE_OF_UNKNOWN: Duration = Duration::from_mins(1);
+/// A quota that lasts until the month ends.
+const PAUSE_OF_QUOTA: Duration = Duration::from_hours(1);
 /// Trouble that could have been looked at again this long ago, and was not, is not shown any more.
 const UNTRIED: Duration = Duration::from_mins(2);
 /// While a probe is under way, whoever was sent away asks again after this long.
@@ -113,9 +115,8 @@ impl Breaker {
         let now = Instant::now();
         let mut state = self.lock();
         let (first, longest) = match class {
-            Class::UnknownMethod | Class::Throttle(Throttle::MonthlyQuota) => {
-                (PAUSE_OF_ABSENCE, PAUSE_OF_ABSENCE)
-            }
+            Class::UnknownMethod => (PAUSE_OF_UNKNOWN, PAUSE_OF_UNKNOWN),
+            Class::Throttle(Throttle::MonthlyQuota) => (PAUSE_OF_QUOTA, PAUSE_OF_QUOTA),
             Class::Retry | Class::RefreshToken | Class::Throttle(_) => (FIRST_PAUSE, LONGEST_PAUSE),
             Class::Denied(Denied::PermissionPoint | Denied::Address | Denied::Disabled)
             | Class::Credentials => (5 * FIRST_PAUSE, LONGEST_PAUSE_FOR_PEOPLE),

@@ -3,7 +3,8 @@
 
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -113,6 +114,7 @@ pub struct Health {
 struct Line {
     pacer: Pacer,
     breaker: Breaker,
+    answers: AtomicU64,
 }
 
 /// Calls the DingTalk of one organisation. Shared by its workers.
@@ -149,7 +151,11 @@ impl Client {
         random: Random,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, TransportError> {
-        let line = || Line { pacer: Pacer::new(settings.requests_per_second), breaker: Breaker::default() };
+        let line = || Line {
+            pacer: Pacer::new(settings.requests_per_second),
+            breaker: Breaker::default(),
+            answers: AtomicU64::new(0),
+        };
         let since = clock.now();
         let host = settings.hosts.oapi.authority().to_owned();
         Ok(Self {
@@ -171,6 +177,11 @@ impl Client {
         self.lines.get(endpoint.path).expect("every endpoint that is called is listed in MIRROR_READS")
     }
 
+    /// How many calls of an API path were answered as they should be.
+    pub fn answers(&self, path: &str) -> u64 {
+        self.lines.get(path).map_or(0, |line| line.answers.load(Ordering::Relaxed))
+    }
+
     /// Whether calls of `endpoint` make sense now: as many as wanted (`None`), a probe, or none before an instant.
     pub fn admits(&self, endpoint: Endpoint) -> Result<Option<usize>, Blocked> {
         if let Some(until) = self.address.banned_until(&self.host) {
@@ -189,6 +200,11 @@ impl Client {
 
     /// How this DingTalk is doing.
     pub fn health(&self) -> Health {
+        *self.observed_health()
+    }
+
+    /// The health, brought up to date: each change is noted when it happens, not when somebody asks.
+    fn observed_health(&self) -> MutexGuard<'_, Health> {
         let condition = self.condition();
         let now = self.transport.now();
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
@@ -196,7 +212,7 @@ impl Client {
             health.condition = condition;
             health.since = now;
         }
-        *health
+        health
     }
 
     fn condition(&self) -> Condition {
@@ -227,18 +243,13 @@ impl Client {
     }
 
     fn answered(&self) {
-        let condition = self.condition();
         let now = self.transport.now();
-        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        health.last_ok_at = Some(now);
-        if health.condition != condition {
-            health.condition = condition;
-            health.since = now;
-        }
+        self.observed_health().last_ok_at = Some(now);
     }
 
     fn note_throttle(&self, pause: Duration) {
         *self.throttled_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        drop(self.observed_health());
         self.observer.throttled(pause);
     }
 
@@ -261,7 +272,10 @@ impl Client {
     async fn token(&self) -> Result<Arc<Token>, ApiError> {
         let _admission = self.token_breaker.admit().map_err(|blocked| blocked_error(TOKEN, blocked))?;
         match self.tokens.current(&self.transport).await {
-            Ok(token) => {
+            Ok((token, was_fetched)) => {
+                if was_fetched {
+                    self.observer.called(TOKEN.path, "ok");
+                }
                 if self.token_breaker.worked() {
                     self.observer.resumed(TOKEN);
                 }
@@ -333,10 +347,12 @@ impl Client {
         if breaker.failed(error.class) {
             self.observer.stopped(error);
         }
+        drop(self.observed_health());
     }
 
     fn note_worked(&self, endpoint: Endpoint, line: &Line, token: &Token) {
         token.mark_worked();
+        line.answers.fetch_add(1, Ordering::Relaxed);
         if line.breaker.worked() {
             self.observer.resumed(endpoint);
         }

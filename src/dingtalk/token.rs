@@ -87,24 +87,25 @@ impl Tokens {
         Self { app_key, app_secret, state: Mutex::default() }
     }
 
-    /// The current token; the first caller that finds none, or one that ends soon, fetches it while the others wait.
-    pub(super) async fn current(&self, transport: &Transport) -> Result<Arc<Token>, ApiError> {
+    /// The current token, and whether it was fetched for this caller: the first one that finds none, or one that ends
+    /// soon, fetches it while the others wait.
+    pub(super) async fn current(&self, transport: &Transport) -> Result<(Arc<Token>, bool), ApiError> {
         let mut state = self.state.lock().await;
         let now = Instant::now();
         if let Some(token) = &state.current
             && now < token.renew_at
         {
-            return Ok(Arc::clone(token));
+            return Ok((Arc::clone(token), false));
         }
         match self.fetch(transport).await {
             Ok(token) => {
                 let token = Arc::new(token);
                 state.current = Some(Arc::clone(&token));
-                Ok(token)
+                Ok((token, true))
             }
             // The old one is good for a while yet.
             Err(error) => match &state.current {
-                Some(token) if now < token.ends_at => Ok(Arc::clone(token)),
+                Some(token) if now < token.ends_at => Ok((Arc::clone(token), false)),
                 _ => Err(error),
             },
         }

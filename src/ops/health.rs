@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::Shared;
-use crate::store::{Conn, Operation, Outage, Store, StoreError};
+use crate::store::{Conn, Operation, Outage, Store, StoreError, Turn};
 
 /// A look at the database is good for this long, however often somebody asks.
 const GOOD_FOR: Duration = Duration::from_secs(1);
@@ -67,7 +67,7 @@ struct Probe;
 
 impl Operation for Probe {
     type Output = ();
-    const URGENT: bool = true;
+    const TURN: Turn = Turn::Urgent;
 
     async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
         conn.probe_write().await

@@ -11,7 +11,7 @@ use thiserror::Error;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::clock::SharedClock;
-use crate::store::{Arrival, Conn, Incoming, Operation, Store, StoreError};
+use crate::store::{Arrival, Conn, Incoming, Operation, Store, StoreError, Turn};
 
 /// Events in one commit at most.
 const BATCH: usize = 256;
@@ -71,7 +71,7 @@ struct Accept {
 
 impl Operation for Accept {
     type Output = Vec<Arrival>;
-    const URGENT: bool = true;
+    const TURN: Turn = Turn::Urgent;
 
     async fn run(&self, conn: &mut Conn) -> Result<Vec<Arrival>, StoreError> {
         conn.accept(&self.events, self.now).await

@@ -1,10 +1,12 @@
-//! Filling empty tables: indexes whose entries would be scattered are built at the end, in one sorted pass.
+//! Filling empty tables of an embedded file: indexes whose entries would be scattered are built at the end, in one sorted pass.
 //!
 //! On a first pull each new row would otherwise dirty a page of every index; written through the journal, that costs
 //! more than all the rest. Nothing of the daemon's own needs these indexes.
 
+use super::dialect::Dialect;
 use super::error::StoreError;
-use super::sql::{Conn, args};
+use super::sql::args;
+use crate::store::conn::Conn;
 
 /// The indexes of migration 1 that a first pull does without.
 const SCATTERED: [(&str, &str); 4] = [
@@ -23,23 +25,28 @@ const SCATTERED: [(&str, &str); 4] = [
 impl Conn {
     /// Puts the scattered indexes off, if nobody is in the mirror yet.
     pub async fn begin_filling(&mut self) -> Result<(), StoreError> {
-        if self.row("SELECT id FROM ding_employee LIMIT 1", &[]).await?.is_some() {
+        if self.dialect() != Dialect::Sqlite
+            || self.row("SELECT id FROM ding_employee LIMIT 1", &[]).await?.is_some()
+        {
             return Ok(());
         }
         for (name, _) in SCATTERED {
-            self.batch(&format!("DROP INDEX IF EXISTS {name}"))?;
+            self.batch(&format!("DROP INDEX IF EXISTS {name}")).await?;
         }
         Ok(())
     }
 
     /// Builds whatever was put off, unless another organisation is still being pulled for the first time.
     pub async fn end_filling(&mut self) -> Result<(), StoreError> {
+        if self.dialect() != Dialect::Sqlite {
+            return Ok(());
+        }
         let sql = "SELECT count(*) FROM ding_corp WHERE bootstrap_state = ?";
         if self.number(sql, args!["running"]).await? > 0 {
             return Ok(());
         }
         for (_, create) in SCATTERED {
-            self.batch(create)?;
+            self.batch(create).await?;
         }
         Ok(())
     }

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 use super::error::StoreError;
-use super::sql::{Conn, Value, args, placeholders, rfc3339, row_batches};
+use super::sql::{Value, args, placeholders, rfc3339, row_batches};
+use crate::store::conn::Conn;
 
 /// What kind of thing a change is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -131,6 +132,12 @@ pub(super) struct PendingChange {
     pub(super) changed_at: Timestamp,
 }
 
+impl PendingChange {
+    pub(super) fn logged(&self) -> Logged {
+        Logged { entity: self.entity, action: self.action, cause: self.provenance.cause }
+    }
+}
+
 /// What an operation logged, for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Logged {
@@ -149,32 +156,20 @@ const COLUMN_COUNT: usize = 11;
 impl Conn {
     /// Numbers and writes the changes of an operation. The counter is taken last, so that whoever holds it commits next
     /// and a reader never sees a smaller number appear later.
-    pub(super) async fn flush_changes(&mut self) -> Result<Vec<Logged>, StoreError> {
-        let changes = std::mem::take(&mut self.changes);
-        let mut rest = changes.as_slice();
-        while let Some(first) = rest.first() {
-            let same_corp = rest.iter().take_while(|change| change.corp_id == first.corp_id).count();
-            let (batch, later) = rest.split_at(same_corp);
-            rest = later;
-            self.write_changes(&first.corp_id, batch).await?;
+    pub(super) async fn flush_changes(&mut self) -> Result<(), StoreError> {
+        let mut changes = std::mem::take(&mut self.changes);
+        // Counters of several organisations are taken in one order by everybody.
+        changes.sort_by(|left, right| left.corp_id.cmp(&right.corp_id));
+        for same_corp in changes.chunk_by(|left, right| left.corp_id == right.corp_id) {
+            self.write_changes(&same_corp[0].corp_id, same_corp).await?;
         }
-        Ok(changes
-            .iter()
-            .map(|change| Logged {
-                entity: change.entity,
-                action: change.action,
-                cause: change.provenance.cause,
-            })
-            .collect())
+        Ok(())
     }
 
     async fn write_changes(&mut self, corp_id: &str, changes: &[PendingChange]) -> Result<(), StoreError> {
-        let last = self
-            .number(
-                "UPDATE dingsync_corp SET change_seq = change_seq + ? WHERE corp_id = ? RETURNING change_seq",
-                args![changes.len(), corp_id],
-            )
-            .await?;
+        let sql = "UPDATE dingsync_corp SET change_seq = change_seq + ? WHERE corp_id = ?";
+        self.execute(sql, args![changes.len(), corp_id]).await?;
+        let last = self.last_change(corp_id).await?;
         let mut seq = last - changes.len() as i64;
         for batch in row_batches(changes) {
             let rows = vec![format!("({})", placeholders(COLUMN_COUNT)); batch.len()].join(", ");
@@ -187,8 +182,8 @@ impl Conn {
                     change.entity.label().into(),
                     change.entity_id.as_str().into(),
                     change.action.label().into(),
-                    change.old_values.clone().into(),
-                    change.new_values.clone().into(),
+                    change.old_values.clone().map(Value::Json).into(),
+                    change.new_values.clone().map(Value::Json).into(),
                     change.provenance.cause.label().into(),
                     change.provenance.event_id.clone().into(),
                     change.provenance.operator_userid.clone().into(),
@@ -253,6 +248,12 @@ impl Conn {
                 })
             })
             .collect()
+    }
+
+    /// How many changes an operator's request has brought after the number `after`.
+    pub async fn manual_changes_after(&mut self, corp_id: &str, after: i64) -> Result<i64, StoreError> {
+        let sql = "SELECT count(*) FROM ding_change WHERE corp_id = ? AND seq > ? AND cause = 'manual'";
+        self.number(sql, args![corp_id, after]).await
     }
 
     /// The changes of one object after the number `after`.

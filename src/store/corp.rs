@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use super::error::StoreError;
 use super::ledger::Counts;
 use super::run::Run;
-use super::sql::{Conn, args};
+use super::sql::args;
+use crate::store::conn::Conn;
 
 /// How far the first pull is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -76,9 +77,9 @@ pub struct Snapshot {
 impl Conn {
     /// Looks at everything at once: nothing changes between one number and the next.
     pub async fn snapshot(&mut self, corp_id: &str) -> Result<Snapshot, StoreError> {
-        self.execute("BEGIN", &[]).await?;
+        self.begin_look().await?;
         let snapshot = self.look(corp_id).await;
-        self.execute("ROLLBACK", &[]).await?;
+        self.roll_back().await?;
         snapshot
     }
 
@@ -100,11 +101,15 @@ impl Conn {
         config_name: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let sql = "INSERT INTO ding_corp (corp_id, config_name, created_at, updated_at) VALUES (?, ?, ?, ?) \
-                   ON CONFLICT (corp_id) DO UPDATE SET config_name = excluded.config_name, \
-                   updated_at = excluded.updated_at WHERE config_name <> excluded.config_name";
+        let keep = self.dialect().keep("corp_id");
+        let sql = format!(
+            "INSERT INTO ding_corp (corp_id, config_name, created_at, updated_at) VALUES (?, ?, ?, ?) {keep}"
+        );
         self.execute(sql, args![corp_id, config_name, now, now]).await?;
-        let sql = "INSERT INTO dingsync_corp (corp_id) VALUES (?) ON CONFLICT (corp_id) DO NOTHING";
+        let sql =
+            "UPDATE ding_corp SET config_name = ?, updated_at = ? WHERE corp_id = ? AND config_name <> ?";
+        self.execute(sql, args![config_name, now, corp_id, config_name]).await?;
+        let sql = format!("INSERT INTO dingsync_corp (corp_id) VALUES (?) {keep}");
         self.execute(sql, args![corp_id]).await?;
         Ok(())
     }

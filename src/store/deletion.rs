@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::change::Entity;
 use super::error::StoreError;
-use super::sql::{Conn, args};
+use super::sql::args;
+use crate::store::conn::Conn;
 
 impl Conn {
     /// Notes a deletion.

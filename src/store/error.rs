@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use rusqlite::ErrorCode;
 use thiserror::Error;
 
 /// Why the database cannot be used at the moment. The words stand in the readiness answer.
@@ -37,13 +36,16 @@ impl Outage {
 #[derive(Debug, Clone, Error)]
 pub enum StoreError {
     /// The database is not to be had now; nothing was written. Try again later.
-    #[error("the database cannot be used now ({}): {}", outage.label(), brief(source))]
+    #[error("the database cannot be used now ({}): {text}", outage.label())]
     Unavailable {
         /// Why.
         outage: Outage,
-        /// The driver's error.
-        source: Arc<rusqlite::Error>,
+        /// The driver's words, without the statement and its values: those may be personal.
+        text: Arc<str>,
     },
+    /// Another transaction was in the way, again and again; nothing was written.
+    #[error("other work on the database was in the way: {0}")]
+    Conflict(Arc<str>),
     /// The process is going down, or too much waits for the database.
     #[error("the database cannot be used now: {0}")]
     Closed(&'static str),
@@ -51,11 +53,11 @@ pub enum StoreError {
     #[error("the lease on the object has been lost; somebody else reads it now")]
     LeaseLost,
     /// The file is in use by another process that must be alone with it.
-    #[error("{path} is in use by another dingsync ({holder}); stop that one first, or use another database")]
+    #[error("{place} is in use by another dingsync ({holder}); stop that one first, or use another database")]
     InUse {
-        /// The database's file.
-        path: String,
-        /// What the other process wrote into the lock file.
+        /// The database.
+        place: String,
+        /// How the other process calls itself.
         holder: String,
     },
     /// The schema is not one that this program can live with.
@@ -65,47 +67,23 @@ pub enum StoreError {
     #[error("the database's URL cannot be used: {0}")]
     Url(String),
     /// A statement failed although the database works: a defect, or a table that somebody changed.
-    #[error("a statement failed: {}", brief(.0))]
-    Statement(Arc<rusqlite::Error>),
+    #[error("a statement failed: {0}")]
+    Statement(Arc<str>),
 }
 
 impl StoreError {
+    /// No way to the database.
+    pub(super) fn unreachable(text: impl Into<Arc<str>>) -> Self {
+        Self::Unavailable { outage: Outage::Unreachable, text: text.into() }
+    }
+
     /// Why the database is not to be had, if that is the trouble.
     pub fn outage(&self) -> Option<Outage> {
         match self {
             Self::Unavailable { outage, .. } => Some(*outage),
             Self::Closed(_) => Some(Outage::Unreachable),
+            Self::Conflict(_) => Some(Outage::Busy),
             _ => None,
         }
-    }
-}
-
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        let source = Arc::new(error);
-        match source.sqlite_error_code().and_then(outage_of) {
-            Some(outage) => Self::Unavailable { outage, source },
-            None => Self::Statement(source),
-        }
-    }
-}
-
-fn outage_of(code: ErrorCode) -> Option<Outage> {
-    match code {
-        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Some(Outage::Busy),
-        ErrorCode::ReadOnly => Some(Outage::ReadOnly),
-        ErrorCode::SystemIoFailure => Some(Outage::Io),
-        ErrorCode::DiskFull => Some(Outage::Full),
-        ErrorCode::CannotOpen | ErrorCode::PermissionDenied => Some(Outage::Unreachable),
-        _ => None,
-    }
-}
-
-/// The driver's text without the statement and the values that it was given: those may be personal.
-fn brief(error: &rusqlite::Error) -> String {
-    match error {
-        rusqlite::Error::SqliteFailure(code, message) => message.clone().unwrap_or_else(|| code.to_string()),
-        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
-        other => other.to_string(),
     }
 }

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use super::error::StoreError;
 use super::ledger::Hint;
-use super::sql::{Conn, Value, args, placeholders, row_batches};
+use super::sql::{Value, args, key_lists, placeholders, row_batches};
+use crate::store::conn::Conn;
 
 /// An event on its way in.
 #[derive(Debug, Clone)]
@@ -75,16 +76,19 @@ impl Conn {
         Ok(arrivals)
     }
 
+    /// Stores those events that are not there yet, each once, and brings the keys of those. Somebody who stores the
+    /// same event at the same moment is in the way: this operation is then run again, and finds it.
     async fn store_events(
         &mut self,
         events: &[Incoming],
         now: Timestamp,
     ) -> Result<Vec<(String, String)>, StoreError> {
-        let mut stored = Vec::new();
-        for batch in row_batches(events) {
+        let mut known = self.known_events(events).await?;
+        let fresh: Vec<&Incoming> =
+            events.iter().filter(|event| known.insert((event.corp_id.clone(), event.key.clone()))).collect();
+        for batch in row_batches(&fresh) {
             let sql = format!(
-                "INSERT INTO dingsync_inbox ({COLUMNS}) VALUES {} \
-                 ON CONFLICT (corp_id, event_key) DO NOTHING RETURNING corp_id, event_key",
+                "INSERT INTO dingsync_inbox ({COLUMNS}) VALUES {}",
                 vec![format!("({})", placeholders(COLUMN_COUNT)); batch.len()].join(", "),
             );
             let args: Vec<Value> = batch
@@ -103,10 +107,33 @@ impl Conn {
                     .to_vec()
                 })
                 .collect();
-            for row in self.rows(sql, &args).await? {
-                stored.extend(row.text(0)?.zip(row.text(1)?));
+            self.execute(sql, &args).await?;
+        }
+        Ok(fresh.into_iter().map(|event| (event.corp_id.clone(), event.key.clone())).collect())
+    }
+
+    async fn known_events(&mut self, events: &[Incoming]) -> Result<HashSet<(String, String)>, StoreError> {
+        let mut corps: Vec<&str> = events.iter().map(|event| event.corp_id.as_str()).collect();
+        corps.sort_unstable();
+        corps.dedup();
+        let mut known = HashSet::new();
+        for corp_id in corps {
+            let keys: Vec<Value> = events
+                .iter()
+                .filter(|event| event.corp_id == corp_id)
+                .map(|event| Value::from(&event.key))
+                .collect();
+            for list in key_lists(&keys) {
+                let sql = format!(
+                    "SELECT event_key FROM dingsync_inbox WHERE corp_id = ? AND event_key IN ({})",
+                    placeholders(list.len()),
+                );
+                let args: Vec<Value> = [corp_id.into()].into_iter().chain(list).collect();
+                for row in self.rows(sql, &args).await? {
+                    known.extend(row.text(0)?.map(|key| (corp_id.to_owned(), key)));
+                }
             }
         }
-        Ok(stored)
+        Ok(known)
     }
 }

@@ -6,41 +6,52 @@
 
 mod bulk;
 mod change;
+mod conn;
 mod corp;
 mod deletion;
+mod dialect;
+mod engine;
 mod error;
+mod exclusive;
+mod fit;
 mod inbox;
 mod ledger;
 mod migrate;
 mod mirror;
+mod readers;
+mod replica;
 mod run;
 mod sql;
-mod sqlite;
+mod writer;
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use tokio::sync::oneshot;
 
 pub use self::change::{Action, Cause, ChangeHead, Entity, Logged, LoggedChange, Provenance, json_ids};
+pub use self::conn::Conn;
 pub use self::corp::{BootstrapState, CorpRecord, Snapshot};
+use self::engine::address::{self, Target};
 pub use self::error::{Outage, StoreError};
+pub use self::exclusive::ExclusiveUse;
 pub use self::inbox::{Arrival, Incoming};
 pub use self::ledger::{
     ANSWER_LAG, CATALOGUE, Claim, ClaimWish, Confirm, Counts, Doubt, Expectations, Finish, Hint, Kind,
     LaneCount, ObjectState, Standing,
 };
-pub use self::migrate::script as migration_script;
+use self::mirror::Fit;
 pub use self::mirror::{
     Department, Difference, Employee, Fate, Json, ListedOutcome, ListedPerson, Membership, Person, Role,
     RoleGroup, RoleMembership, RoleScope, Stamp, Stored,
 };
+pub use self::readers::Reader;
+use self::readers::Readers;
+pub use self::replica::Replica;
 pub use self::run::{Disagreement, Run, RunItem, RunKind, RunState};
-pub use self::sql::{Conn, rfc3339};
-pub use self::sqlite::{ExclusiveUse, Reader};
-use self::sqlite::{Job, Readers, Writer};
+pub use self::sql::rfc3339;
+pub use self::writer::Turn;
+use self::writer::Writer;
 
 /// A piece of work that changes the database, inside of one transaction. It may be run again after a transaction that
 /// was taken back, so it changes nothing else.
@@ -48,8 +59,8 @@ pub trait Operation: Send + Sync + 'static {
     /// What it brings.
     type Output: Send + 'static;
 
-    /// True where somebody on the wire waits for it: it goes before the others.
-    const URGENT: bool = false;
+    /// How it shares commits with others.
+    const TURN: Turn = Turn::Grouped;
 
     /// Does it. An error takes back all that it did.
     fn run(&self, conn: &mut Conn) -> impl Future<Output = Result<Self::Output, StoreError>> + Send;
@@ -67,38 +78,60 @@ pub struct Written<T> {
 /// The database. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Store {
-    path: Arc<PathBuf>,
+    target: Target,
     writer: Arc<Writer>,
     readers: Arc<Readers>,
 }
 
 impl Store {
     /// The database behind `url`, without touching it yet, and the task that has to run for it.
-    pub fn open(url: &str) -> Result<(Self, impl Future<Output = ()> + Send + use<>), StoreError> {
-        let path = sqlite::path_of(url)?;
-        let (writer, task) = Writer::start(path.clone());
-        let readers = Arc::new(Readers::new(path.clone()));
-        Ok((Self { path: Arc::new(path), writer: Arc::new(writer), readers }, task))
+    pub fn open(url: &str) -> Result<(Self, BoxFuture<'static, ()>), StoreError> {
+        let target = address::target_of(url)?;
+        let (writer, task) = Writer::start(&target);
+        let readers = Arc::new(Readers::new(target.clone()));
+        Ok((Self { target, writer: Arc::new(writer), readers }, task))
     }
 
-    /// The database's file.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Where it is, for people; never with a password.
+    pub fn place(&self) -> String {
+        match &self.target {
+            Target::Sqlite(path) => path.display().to_string(),
+            Target::Postgres(address) | Target::Mysql(address) => address.shown(),
+        }
+    }
+
+    /// True for a server: several daemons may share it.
+    pub fn is_shared(&self) -> bool {
+        !matches!(self.target, Target::Sqlite(_))
     }
 
     /// Takes the database for a daemon, or for a command that does a daemon's work; an error if somebody has it.
     pub fn take(&self, holder: &str) -> Result<ExclusiveUse, StoreError> {
-        ExclusiveUse::take(self.path(), holder)
+        match &self.target {
+            Target::Sqlite(path) => ExclusiveUse::take(path, holder),
+            Target::Postgres(_) | Target::Mysql(_) => Ok(ExclusiveUse::shared()),
+        }
     }
 
     /// Brings the schema up to date. Needs the database for itself.
     pub async fn migrate(&self, _alone: &ExclusiveUse, now: Timestamp) -> Result<(), StoreError> {
-        sqlite::open_writer(self.path())?.migrate(now).await
+        Conn::open_writer(&self.target).await?.migrate(now).await
     }
 
     /// How many migrations are missing.
     pub async fn missing_migrations(&self) -> Result<usize, StoreError> {
-        sqlite::open_writer(self.path())?.missing_migrations().await
+        Conn::open_writer(&self.target).await?.missing_migrations().await
+    }
+
+    /// The statements that make the schema, for a DBA who runs them by hand.
+    pub fn migration_script(&self) -> String {
+        migrate::script(self.target.dialect())
+    }
+
+    /// Brings a value of DingTalk's to what this database can hold, so that it is stored and compared as that.
+    pub(crate) fn fitted<F: Fit>(&self, mut value: F) -> F {
+        value.fit(self.target.dialect());
+        value
     }
 
     /// A connection for reading the last commit.
@@ -108,42 +141,6 @@ impl Store {
 
     /// Runs an operation and waits for its commit.
     pub async fn write<O: Operation>(&self, operation: O) -> Result<Written<O::Output>, StoreError> {
-        let (reply, outcome) = oneshot::channel();
-        self.writer.submit(O::URGENT, Box::new(Waiting { operation, outcome: None, reply }));
-        // The writer drops an operation only when it dies itself.
-        outcome.await.unwrap_or(Err(StoreError::Closed("its writer has ended")))
-    }
-}
-
-/// An operation with somebody who waits for it.
-struct Waiting<O: Operation> {
-    operation: O,
-    outcome: Option<Written<O::Output>>,
-    reply: oneshot::Sender<Result<Written<O::Output>, StoreError>>,
-}
-
-impl<O: Operation> Job for Waiting<O> {
-    fn run<'c>(&'c mut self, conn: &'c mut Conn) -> BoxFuture<'c, Result<(), StoreError>> {
-        Box::pin(async move {
-            let result = match self.operation.run(conn).await {
-                Ok(output) => conn.flush_changes().await.map(|logged| Written { output, logged }),
-                Err(error) => Err(error),
-            };
-            conn.changes.clear();
-            match result {
-                Ok(written) => {
-                    self.outcome = Some(written);
-                    Ok(())
-                }
-                Err(error) => Err(error),
-            }
-        })
-    }
-
-    fn settle(self: Box<Self>, fate: Result<(), StoreError>) {
-        let Self { reply, outcome, .. } = *self;
-        let result = fate.and_then(|()| outcome.ok_or(StoreError::Closed("an operation was not run")));
-        // Whoever asked may have gone away; the commit stands all the same.
-        drop(reply.send(result));
+        self.writer.run(operation).await
     }
 }

@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use super::change::{Entity, JsonObject, json_array};
 use super::error::StoreError;
 use super::mirror::Difference;
-use super::sql::{Conn, Row, Value, args, placeholders, row_batches};
+use super::sql::{Row, Value, args, placeholders, row_batches};
+use crate::store::conn::Conn;
 
 /// What a run does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -173,8 +174,8 @@ impl Conn {
             return Ok(row.integer(0)?.unwrap_or_default());
         }
         let sql = "INSERT INTO dingsync_run (corp_id, kind, options, state, requested_at) \
-                   VALUES (?, ?, ?, 'queued', ?) RETURNING id";
-        self.number(sql, args![corp_id, kind.label(), options, now.as_millisecond()]).await
+                   VALUES (?, ?, ?, 'queued', ?)";
+        self.insert(sql, args![corp_id, kind.label(), options, now.as_millisecond()]).await
     }
 
     /// The runs of the organisation that are not over, oldest first.

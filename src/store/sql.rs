@@ -1,13 +1,8 @@
-//! Statements, values and rows: the narrow waist between the store's logic and the database's driver.
-
-use std::collections::HashMap;
+//! Values, rows and lists of placeholders: the narrow waist between the store's logic and the databases' drivers.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use rusqlite::types::{ToSqlOutput, Value as Stored, ValueRef};
-use rusqlite::{Connection, ToSql, params_from_iter};
 
-use super::change::PendingChange;
 use super::error::StoreError;
 
 /// A value on its way into the database or out of it.
@@ -70,107 +65,36 @@ pub fn rfc3339(instant: Timestamp) -> String {
     format!("{instant:.3}")
 }
 
-impl ToSql for Value {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(match self {
-            Self::Null => ToSqlOutput::Borrowed(ValueRef::Null),
-            Self::Integer(number) => ToSqlOutput::Borrowed(ValueRef::Integer(*number)),
-            Self::Flag(flag) => ToSqlOutput::Borrowed(ValueRef::Integer(i64::from(*flag))),
-            Self::Text(text) | Self::Json(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
-            Self::Instant(instant) => ToSqlOutput::Owned(Stored::Text(rfc3339(*instant))),
-            Self::Day(day) => ToSqlOutput::Owned(Stored::Text(day.to_string())),
-        })
-    }
-}
-
-/// A connection, inside of a transaction where anything is written.
-///
-/// Its methods are asynchronous because an operation must not care which engine it runs on; this engine never waits.
-#[derive(Debug)]
-pub struct Conn {
-    inner: Connection,
-    /// Changes of the running operation; they get their numbers at its end.
-    pub(super) changes: Vec<PendingChange>,
-    /// The numbers of organisations; they never change.
-    pub(super) corp_numbers: HashMap<String, i64>,
-}
-
-#[expect(clippy::unused_async, reason = "see the type: an operation awaits its statements on every engine")]
-impl Conn {
-    pub(super) fn new(inner: Connection) -> Self {
-        Self { inner, changes: Vec::new(), corp_numbers: HashMap::new() }
-    }
-
-    /// Runs a statement that is not worth keeping prepared, such as `BEGIN` or a whole script.
-    pub(super) fn batch(&self, script: &str) -> Result<(), StoreError> {
-        Ok(self.inner.execute_batch(script)?)
-    }
-
-    /// Runs a statement and tells how many rows it touched.
-    pub(super) async fn execute(&mut self, sql: impl AsRef<str>, args: &[Value]) -> Result<u64, StoreError> {
-        let mut statement = self.inner.prepare_cached(sql.as_ref())?;
-        Ok(statement.execute(params_from_iter(args))? as u64)
-    }
-
-    pub(super) async fn rows(
-        &mut self,
-        sql: impl AsRef<str>,
-        args: &[Value],
-    ) -> Result<Vec<Row>, StoreError> {
-        let mut statement = self.inner.prepare_cached(sql.as_ref())?;
-        let columns = statement.column_count();
-        let mut found = statement.query(params_from_iter(args))?;
-        let mut rows = Vec::new();
-        while let Some(row) = found.next()? {
-            rows.push(Row((0..columns).map(|column| row.get(column)).collect::<Result<_, _>>()?));
-        }
-        Ok(rows)
-    }
-
-    pub(super) async fn row(
-        &mut self,
-        sql: impl AsRef<str>,
-        args: &[Value],
-    ) -> Result<Option<Row>, StoreError> {
-        Ok(self.rows(sql, args).await?.into_iter().next())
-    }
-
-    /// The single number that a statement such as `SELECT count(*)` brings; 0 where it brings none.
-    pub(super) async fn number(&mut self, sql: impl AsRef<str>, args: &[Value]) -> Result<i64, StoreError> {
-        match self.row(sql, args).await? {
-            Some(row) => Ok(row.integer(0)?.unwrap_or(0)),
-            None => Ok(0),
-        }
-    }
-}
-
 /// A row of a result. Columns are counted from 0.
 #[derive(Debug)]
-pub(super) struct Row(Vec<Stored>);
+pub(super) struct Row(Vec<Value>);
 
 impl Row {
-    fn get(&self, column: usize) -> &Stored {
-        self.0.get(column).unwrap_or(&Stored::Null)
+    pub(super) fn new(values: Vec<Value>) -> Self {
+        Self(values)
+    }
+
+    fn get(&self, column: usize) -> &Value {
+        self.0.get(column).unwrap_or(&Value::Null)
     }
 
     /// A number; also one that somebody's tool stored as a text.
     pub(super) fn integer(&self, column: usize) -> Result<Option<i64>, StoreError> {
         match self.get(column) {
-            Stored::Null => Ok(None),
-            Stored::Integer(number) => Ok(Some(*number)),
-            Stored::Real(number) => Ok(Some(*number as i64)),
-            Stored::Text(text) => Ok(text.parse().ok()),
-            Stored::Blob(_) => Err(unexpected("a number", column)),
+            Value::Null => Ok(None),
+            Value::Integer(number) => Ok(Some(*number)),
+            Value::Flag(flag) => Ok(Some(i64::from(*flag))),
+            Value::Text(text) | Value::Json(text) => Ok(text.parse().ok()),
+            Value::Instant(_) | Value::Day(_) => Err(unexpected("a number", column)),
         }
     }
 
     pub(super) fn text(&self, column: usize) -> Result<Option<String>, StoreError> {
         match self.get(column) {
-            Stored::Null => Ok(None),
-            Stored::Integer(number) => Ok(Some(number.to_string())),
-            Stored::Real(number) => Ok(Some(number.to_string())),
-            Stored::Text(text) => Ok(Some(text.clone())),
-            Stored::Blob(_) => Err(unexpected("a text", column)),
+            Value::Null => Ok(None),
+            Value::Integer(number) => Ok(Some(number.to_string())),
+            Value::Text(text) | Value::Json(text) => Ok(Some(text.clone())),
+            Value::Flag(_) | Value::Instant(_) | Value::Day(_) => Err(unexpected("a text", column)),
         }
     }
 
@@ -180,11 +104,22 @@ impl Row {
 
     /// An instant of a public table.
     pub(super) fn instant(&self, column: usize) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.text(column)?.and_then(|text| text.parse().ok()))
+        match self.get(column) {
+            Value::Instant(instant) => Ok(Some(*instant)),
+            _ => Ok(self.text(column)?.and_then(|text| text.parse().ok())),
+        }
     }
 
     pub(super) fn day(&self, column: usize) -> Result<Option<Date>, StoreError> {
-        Ok(self.text(column)?.and_then(|text| text.parse().ok()))
+        match self.get(column) {
+            Value::Day(day) => Ok(Some(*day)),
+            _ => Ok(self.text(column)?.and_then(|text| text.parse().ok())),
+        }
+    }
+
+    /// Whether there is anything.
+    pub(super) fn is_given(&self, column: usize) -> bool {
+        *self.get(column) != Value::Null
     }
 
     /// An instant of the daemon's own tables: milliseconds.
@@ -194,7 +129,7 @@ impl Row {
 }
 
 fn unexpected(what: &str, column: usize) -> StoreError {
-    StoreError::Schema(format!("column {column} of a result holds bytes where {what} is expected"))
+    StoreError::Schema(format!("column {column} of a result holds something else where {what} is expected"))
 }
 
 /// How many keys one statement names at most. Shorter lists repeat their last key up to the next size, so that a few

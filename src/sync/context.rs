@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::permission::FieldPermissions;
+use super::unexpected::Nonsense;
 use super::visibility::HiddenDepartments;
 use crate::clock::SharedClock;
 use crate::config;
@@ -42,6 +43,8 @@ pub struct Context {
     pub wake: Arc<Notify>,
     /// Field permissions that seem to be gone.
     pub permissions: FieldPermissions,
+    /// What was answered with nonsense lately.
+    pub nonsense: Nonsense,
     /// Departments that were out of sight a moment ago.
     pub hidden: HiddenDepartments,
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::hints::ROOT;
 use crate::dingtalk::model;
 use crate::store::{Department, Employee, Json, ListedPerson, Membership, Person, RoleMembership, RoleScope};
 
@@ -21,7 +22,10 @@ fn day_in_shanghai(milliseconds: i64) -> Option<Date> {
 
 pub(super) fn department(department: model::Department) -> Department {
     Department {
-        parent_id: department.parent_id,
+        // The root has none; some answers say 0.
+        parent_id: department
+            .parent_id
+            .filter(|&parent_id| parent_id != 0 && department.dept_id != Some(ROOT)),
         name: department.name,
         dept_order: department.order,
         manager_userids: department

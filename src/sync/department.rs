@@ -25,7 +25,7 @@ impl Context {
     /// Asks DingTalk for a department. The root always exists, so that its absence can only mean that it is out of sight.
     pub(super) async fn look_at_department(&self, lane: Lane, dept_id: i64) -> Result<Look, WorkError> {
         let look = match self.client.department(lane, dept_id).await {
-            Ok(answer) => Look::Present(convert::department(answer)),
+            Ok(answer) => Look::Present(self.store.fitted(convert::department(answer))),
             Err(error) if error.class == Class::Hidden => Look::Hidden,
             Err(error) if error.class == Class::Gone && dept_id == ROOT => Look::Hidden,
             Err(error) if error.class == Class::Gone => Look::Gone,

@@ -9,7 +9,9 @@ use super::convert;
 use super::guard::Deletion;
 use super::outcome::{Reading, conclude};
 use super::permission::FieldPermission;
-use super::references::{follow_references, mark_bereaved, mark_led_departments};
+use super::references::{
+    follow_references, mark_bereaved, mark_led_departments, mark_of_the_former, mark_reunited,
+};
 use crate::config::Guard;
 use crate::dingtalk::Class;
 use crate::lane::Lane;
@@ -44,7 +46,7 @@ impl Context {
     /// Asks DingTalk for a person, and finds out what his answer leaves out for other reasons than that it is gone.
     pub(super) async fn look_at_person(&self, lane: Lane, userid: &str) -> Result<Look, WorkError> {
         let person = match self.client.person(lane, userid).await {
-            Ok(answer) => convert::person(answer),
+            Ok(answer) => self.store.fitted(convert::person(answer)),
             Err(error) if error.class == Class::Gone => return Ok(Look::Gone),
             Err(error) if error.class == Class::Hidden => return Ok(Look::Hidden),
             Err(error) => return Err(error.into()),
@@ -169,7 +171,13 @@ impl Operation for FinishEmployee {
                 replaced = fate == Fate::Replaced;
                 let action = conn.write_employee(userid, before.as_ref(), &after, fate, &self.stamp).await?;
                 if let Some(before) = &before {
+                    if replaced {
+                        mark_of_the_former(conn, &self.claim, &before.row, &self.stamp).await?;
+                    }
                     mark_led_departments(conn, &self.claim, &before.row, &after, &self.stamp).await?;
+                }
+                if replaced || matches!(self.claim.standing, Standing::Gone | Standing::Held) {
+                    mark_reunited(conn, &self.claim, &self.stamp).await?;
                 }
                 let refers_to_gone = follow_references(conn, &self.claim, &after, &self.stamp).await?;
                 let again_in = if answer.lost.is_empty() { None } else { Some(AFTER_KEPT) };

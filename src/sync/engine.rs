@@ -12,6 +12,7 @@ use super::dispatch::dispatch;
 use super::permission::FieldPermissions;
 use super::runs::carry_out_runs;
 use super::schedule::schedule;
+use super::unexpected::Nonsense;
 use super::visibility::HiddenDepartments;
 use crate::clock::SharedClock;
 use crate::config::{Config, Corp};
@@ -76,6 +77,7 @@ impl Engine {
                 has_workers: AtomicBool::new(false),
                 wake: Arc::new(Notify::new()),
                 permissions: FieldPermissions::default(),
+                nonsense: Nonsense::default(),
                 hidden: HiddenDepartments::default(),
             };
             corps.push((Arc::new(context), corp.clone()));

@@ -21,6 +21,7 @@ mod roles;
 mod runs;
 mod schedule;
 mod seen;
+mod unexpected;
 mod visibility;
 mod walk;
 mod worker;

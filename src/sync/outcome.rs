@@ -114,6 +114,7 @@ mod tests {
         let event_at = Timestamp::UNIX_EPOCH;
         Claim {
             id: 1,
+            corp: 1,
             kind: Kind::Employee,
             object_id: "u1".to_owned(),
             lease: 1,

@@ -1,7 +1,7 @@
 //! What hangs together with a person: the departments, roles and manager that his answer names, and those whose answers
 //! name him.
 
-use crate::store::{CATALOGUE, Claim, Conn, Hint, Kind, Membership, Person, Stamp, Standing, StoreError};
+use crate::store::{CATALOGUE, Claim, Conn, Hint, Kind, Person, Stamp, Standing, StoreError};
 
 /// Whatever a person refers to and nobody has heard of is read as well; nothing waits for it. True if he refers to
 /// something that is known to be gone: then his answer, or that one's, is outdated.
@@ -63,7 +63,12 @@ fn led(person: &Person) -> impl Iterator<Item = i64> {
     person.departments.iter().filter(|place| place.is_leader == Some(true)).map(|place| place.dept_id)
 }
 
-/// A department names its managers: those that the person has begun or ceased to lead have changed as well.
+fn is_in(person: &Person, dept_id: i64) -> bool {
+    person.departments.iter().any(|place| place.dept_id == dept_id)
+}
+
+/// A department names its managers and its owner: those that the person has begun or ceased to lead, and those of his
+/// own that he has left, have changed as well.
 pub(super) async fn mark_led_departments(
     conn: &mut Conn,
     claim: &Claim,
@@ -75,27 +80,66 @@ pub(super) async fn mark_led_departments(
     if before.row.detail_read_at.is_none() {
         return Ok(());
     }
-    let leads = |person: &Person, dept_id: i64| {
-        let is_it = |place: &Membership| place.dept_id == dept_id && place.is_leader == Some(true);
-        person.departments.iter().any(is_it)
-    };
-    let begun = led(after).filter(|&dept_id| !leads(before, dept_id));
-    let ceased = led(before).filter(|&dept_id| !leads(after, dept_id));
+    let leads = |person: &Person, dept_id: i64| led(person).any(|id| id == dept_id);
+    let mut changed: Vec<i64> = led(after).filter(|&dept_id| !leads(before, dept_id)).collect();
+    changed.extend(led(before).filter(|&dept_id| !leads(after, dept_id)));
+    if before.departments.iter().any(|place| !is_in(after, place.dept_id)) {
+        let owned = conn.departments_owned_by(&stamp.corp_id, &claim.object_id).await?;
+        changed.extend(owned.into_iter().filter(|&dept_id| !is_in(after, dept_id)));
+    }
     let hints: Vec<Hint> =
-        begun.chain(ceased).map(|id| claim.affected(Kind::Department, id.to_string())).collect();
+        changed.into_iter().map(|id| claim.affected(Kind::Department, id.to_string())).collect();
     conn.hint(&stamp.corp_id, &hints, stamp.now).await
 }
 
-/// Somebody is gone: those whose manager he was, and the departments that he led, do not name him any more.
+/// Those who name a person: whose manager he is, and the departments that he leads or owns.
+async fn naming(
+    conn: &mut Conn,
+    userid: &str,
+    person: &Person,
+    stamp: &Stamp,
+) -> Result<Vec<(Kind, String)>, StoreError> {
+    let reports = conn.reports_of(&stamp.corp_id, userid).await?;
+    let owned = conn.departments_owned_by(&stamp.corp_id, userid).await?;
+    let departments = led(person).chain(owned).map(|id| (Kind::Department, id.to_string()));
+    Ok(reports.into_iter().map(|report| (Kind::Employee, report)).chain(departments).collect())
+}
+
+async fn mark_affected(
+    conn: &mut Conn,
+    claim: &Claim,
+    objects: Vec<(Kind, String)>,
+    stamp: &Stamp,
+) -> Result<(), StoreError> {
+    let hints: Vec<Hint> = objects.into_iter().map(|(kind, id)| claim.affected(kind, id)).collect();
+    conn.hint(&stamp.corp_id, &hints, stamp.now).await
+}
+
+/// Somebody is gone: those who name him do so no more, and will again if he comes back.
 pub(super) async fn mark_bereaved(
     conn: &mut Conn,
     claim: &Claim,
     before: &Person,
     stamp: &Stamp,
 ) -> Result<(), StoreError> {
-    let reports = conn.reports_of(&stamp.corp_id, &claim.object_id).await?;
-    let reports = reports.into_iter().map(|userid| claim.affected(Kind::Employee, userid));
-    let departments = led(before).map(|id| claim.affected(Kind::Department, id.to_string()));
-    let hints: Vec<Hint> = reports.chain(departments).collect();
-    conn.hint(&stamp.corp_id, &hints, stamp.now).await
+    let naming = naming(conn, &claim.object_id, before, stamp).await?;
+    conn.remember_references(&stamp.corp_id, &claim.object_id, &naming).await?;
+    mark_affected(conn, claim, naming, stamp).await
+}
+
+/// Somebody is back: those who named him when he went may name him again.
+pub(super) async fn mark_reunited(conn: &mut Conn, claim: &Claim, stamp: &Stamp) -> Result<(), StoreError> {
+    let naming = conn.take_references(&stamp.corp_id, &claim.object_id).await?;
+    mark_affected(conn, claim, naming, stamp).await
+}
+
+/// Another person has the userid now: those who named the former one do so no more.
+pub(super) async fn mark_of_the_former(
+    conn: &mut Conn,
+    claim: &Claim,
+    before: &Person,
+    stamp: &Stamp,
+) -> Result<(), StoreError> {
+    let naming = naming(conn, &claim.object_id, before, stamp).await?;
+    mark_affected(conn, claim, naming, stamp).await
 }

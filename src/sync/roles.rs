@@ -1,9 +1,12 @@
 //! Roles: the catalogue of groups and roles, and the member list of each role.
 
+use std::time::Duration;
+
 use super::context::{Context, WorkError};
 use super::convert;
 use super::guard::Deletion;
 use super::outcome::{Reading, conclude};
+use super::seen::Seen;
 use crate::config::Guard;
 use crate::dingtalk::error::Denied;
 use crate::dingtalk::{ApiError, Class};
@@ -15,6 +18,8 @@ use crate::store::{
 
 /// A role list longer than this is not read once more only because it showed nothing new.
 const SHORT_LIST: i64 = 1000;
+/// A method that the server does not know is tried again after this time.
+const UNKNOWN_AGAIN: Duration = Duration::from_secs(65);
 /// Members of a deleted role that are marked in one statement's worth of work.
 const BATCH: usize = 1000;
 
@@ -37,12 +42,13 @@ impl Context {
         let mut catalogue = Catalogue::default();
         for group in self.client.roles(lane).await? {
             let Some(group_id) = group.group_id else { continue };
-            catalogue.groups.push((group_id, RoleGroup { name: group.name }));
+            catalogue.groups.push((group_id, self.store.fitted(RoleGroup { name: group.name })));
             for role in group.roles {
                 // The pages of a list that changes meanwhile can show one role twice.
                 let is_new = |id: i64| catalogue.roles.iter().all(|(known, _)| *known != id);
                 if let Some(role_id) = role.id.filter(|&id| is_new(id)) {
-                    catalogue.roles.push((role_id, Role { group_id: Some(group_id), name: role.name }));
+                    let role = Role { group_id: Some(group_id), name: role.name };
+                    catalogue.roles.push((role_id, self.store.fitted(role)));
                 }
             }
         }
@@ -71,12 +77,9 @@ impl Context {
 
     pub(super) async fn work_on_catalogue(&self, claim: &Claim) -> Result<(), WorkError> {
         let catalogue = match self.look_at_catalogue(claim.lane).await {
-            // A server without roles has none to mirror.
-            Err(WorkError::Api(error)) if error.class == Class::UnknownMethod => {
-                tracing::warn!(corp = self.name, %error, "roles are not mirrored");
-                Catalogue::default()
-            }
-            result => result?,
+            // Nothing waits for it, and it is asked again whether it knows the method by now.
+            Err(WorkError::Api(error)) if error.class == Class::UnknownMethod => None,
+            result => Some(result?),
         };
         let finish =
             FinishCatalogue { claim: claim.clone(), catalogue, guard: self.guard, stamp: self.stamp(claim) };
@@ -96,8 +99,7 @@ impl Context {
                 self.end_role_members(claim, role_id, Standing::Gone).await
             }
             Err(WorkError::Api(error)) if error.class == Class::UnknownMethod => {
-                tracing::warn!(corp = self.name, %error, "managed departments of roles are not mirrored");
-                self.end_role_members(claim, role_id, Standing::Present).await
+                self.end_role_members(claim, role_id, Standing::Unread).await
             }
             Err(WorkError::Api(error)) if error.class == Class::Hidden => {
                 self.end_role_members(claim, role_id, Standing::Hidden).await
@@ -123,6 +125,7 @@ impl Context {
             next: None,
             standing,
             forget: standing == Standing::Gone,
+            seen: None,
         };
         let finish = self.write(page).await?;
         self.note_done(claim, finish);
@@ -140,8 +143,12 @@ impl Context {
             Some((offset.parse().ok()?, reading.parse().ok()?))
         });
         let (mut offset, reading): (i64, i64) = resumed.unwrap_or((0, self.new_reading()));
+        let mut seen = (offset == 0).then(Seen::default);
         loop {
             let (members, next) = self.client.role_members(claim.lane, role_id, offset).await?;
+            if let Some(seen) = &mut seen {
+                members.iter().filter_map(|member| member.userid.as_deref()).for_each(|id| seen.note(id));
+            }
             let page = MemberPage {
                 claim: claim.clone(),
                 role_id,
@@ -152,6 +159,7 @@ impl Context {
                 next,
                 standing: Standing::Present,
                 forget: next.is_none(),
+                seen: if next.is_none() { seen.take() } else { None },
             };
             let finish = self.write(page).await?;
             match next {
@@ -183,7 +191,8 @@ fn is_gone(proof: Result<(), ApiError>) -> Result<bool, WorkError> {
 /// Makes the mirror agree with the catalogue, and ends the claim.
 struct FinishCatalogue {
     claim: Claim,
-    catalogue: Catalogue,
+    /// `None` where the server does not know the method.
+    catalogue: Option<Catalogue>,
     guard: Guard,
     stamp: Stamp,
 }
@@ -192,14 +201,31 @@ impl Operation for FinishCatalogue {
     type Output = Finish;
 
     async fn run(&self, conn: &mut Conn) -> Result<Finish, StoreError> {
-        let groups = self.write_groups(conn).await?;
-        let roles = self.write_roles(conn).await?;
+        let Some(catalogue) = &self.catalogue else {
+            let finish = asked_in_vain(&self.claim);
+            conn.finish(&self.claim, &finish, self.stamp.now).await?;
+            return Ok(finish);
+        };
+        let groups = self.write_groups(conn, catalogue).await?;
+        let roles = self.write_roles(conn, catalogue).await?;
         let standing = if groups.held || roles.held { Standing::Held } else { Standing::Present };
         let action = (groups.changed || roles.changed).then_some(Action::Update);
         let reading = Reading::of(Standing::Present, action);
         let finish = Finish { standing, ..conclude(&self.claim, reading, self.stamp.now) };
         conn.finish(&self.claim, &finish, self.stamp.now).await?;
         Ok(finish)
+    }
+}
+
+/// The end of a read that the server does not know: what is stored stays, and is asked for again later.
+fn asked_in_vain(claim: &Claim) -> Finish {
+    Finish {
+        standing: claim.standing,
+        changed: false,
+        doubt: claim.doubt,
+        expects: claim.expects,
+        confirm: Confirm::Doubt,
+        confirm_in: UNKNOWN_AGAIN,
     }
 }
 
@@ -216,16 +242,16 @@ impl FinishCatalogue {
         deletion.is_admitted(conn, self.guard, &self.stamp.corp_id, self.stamp.now).await
     }
 
-    async fn write_groups(&self, conn: &mut Conn) -> Result<Effect, StoreError> {
+    async fn write_groups(&self, conn: &mut Conn, catalogue: &Catalogue) -> Result<Effect, StoreError> {
         let stored = conn.role_groups(&self.stamp.corp_id).await?;
         let before = |id: i64| stored.iter().find(|(known, _)| *known == id).map(|(_, stored)| stored);
         let mut effect = Effect::default();
-        for (group_id, group) in &self.catalogue.groups {
+        for (group_id, group) in &catalogue.groups {
             let action =
                 conn.write_role_group(*group_id, before(*group_id), group, Fate::Lives, &self.stamp).await?;
             effect.changed |= action.is_some();
         }
-        for group_id in &self.catalogue.gone_groups {
+        for group_id in &catalogue.gone_groups {
             let Some(before) = before(*group_id) else { continue };
             if self.may_delete(conn, Entity::RoleGroup).await? {
                 let row = &before.row;
@@ -239,19 +265,24 @@ impl FinishCatalogue {
         Ok(effect)
     }
 
-    async fn write_roles(&self, conn: &mut Conn) -> Result<Effect, StoreError> {
+    async fn write_roles(&self, conn: &mut Conn, catalogue: &Catalogue) -> Result<Effect, StoreError> {
         let Stamp { corp_id, now, .. } = &self.stamp;
         let stored = conn.roles(corp_id).await?;
         let before = |id: i64| stored.iter().find(|(known, _)| *known == id).map(|(_, stored)| stored);
         let mut effect = Effect::default();
         let mut unread = Vec::new();
-        for (role_id, role) in &self.catalogue.roles {
+        for (role_id, role) in &catalogue.roles {
             let action = conn.write_role(*role_id, before(*role_id), role, Fate::Lives, &self.stamp).await?;
             effect.changed |= action.is_some();
+            if action == Some(Action::Restore) {
+                // Its members lost it when it went, and no event tells them that it is back.
+                let members = self.claim.affected(Kind::RoleMembers, role_id.to_string());
+                conn.hint(corp_id, &[members], *now).await?;
+            }
             unread.push(self.claim.hint(Kind::RoleMembers, role_id.to_string()));
         }
         conn.hint_unknown(corp_id, &unread, *now).await?;
-        if self.claim.run_id != 0 {
+        if self.claim.is_of_run() {
             // A pull reads every role's members, once.
             let ids: Vec<String> = unread.iter().map(|hint| hint.object_id.clone()).collect();
             let known = conn.standings(corp_id, Kind::RoleMembers, &ids).await?;
@@ -260,7 +291,7 @@ impl FinishCatalogue {
             unread.retain(|hint| !marked(&hint.object_id));
             conn.hint(corp_id, &unread, *now).await?;
         }
-        for role_id in &self.catalogue.gone_roles {
+        for role_id in &catalogue.gone_roles {
             let Some(before) = before(*role_id) else { continue };
             if !self.may_delete(conn, Entity::Role).await? {
                 effect.held = true;
@@ -303,6 +334,8 @@ struct MemberPage {
     standing: Standing,
     /// This read has seen the whole list: what it did not say again is outdated.
     forget: bool,
+    /// Everybody on the list, at its end, where this read has seen it from its beginning.
+    seen: Option<Seen>,
 }
 
 impl Operation for MemberPage {
@@ -313,6 +346,9 @@ impl Operation for MemberPage {
         let (strangers, changed) =
             conn.write_role_scopes(self.role_id, &self.page, self.reading, &self.stamp).await?;
         self.mark_strangers(conn, &strangers).await?;
+        if let Some(seen) = &self.seen {
+            self.mark_former(conn, seen).await?;
+        }
         if self.claim.standing == Standing::Unread
             && self.standing == Standing::Present
             && conn.role_lives(corp_id, &[self.role_id]).await?.is_empty()
@@ -324,7 +360,10 @@ impl Operation for MemberPage {
             conn.forget_role_scopes(corp_id, self.role_id, self.reading).await?;
         }
         let reading = Reading::of(self.standing, changed.then_some(Action::Update));
-        let mut finish = conclude(&self.claim, reading, *now);
+        let mut finish = match self.standing {
+            Standing::Unread => asked_in_vain(&self.claim),
+            _ => conclude(&self.claim, reading, *now),
+        };
         if self.read_before > SHORT_LIST {
             finish = Finish { confirm: Confirm::No, doubt: Doubt::None, ..finish };
         }
@@ -340,6 +379,23 @@ impl Operation for MemberPage {
 }
 
 impl MemberPage {
+    /// People who have the role here and are not on its list: their own read says.
+    async fn mark_former(&self, conn: &mut Conn, seen: &Seen) -> Result<(), StoreError> {
+        let Stamp { corp_id, now, .. } = &self.stamp;
+        let mut after = String::new();
+        loop {
+            let members = conn.role_member_ids_after(corp_id, self.role_id, &after, BATCH).await?;
+            let Some(last) = members.last() else { return Ok(()) };
+            after.clone_from(last);
+            let hints: Vec<Hint> = members
+                .into_iter()
+                .filter(|userid| !seen.has(userid))
+                .map(|userid| Hint { lane: Lane::Background, ..self.claim.hint(Kind::Employee, userid) })
+                .collect();
+            conn.hint(corp_id, &hints, *now).await?;
+        }
+    }
+
     /// People whose own read did not show the role: one of the two answers is outdated.
     async fn mark_strangers(&self, conn: &mut Conn, strangers: &[String]) -> Result<(), StoreError> {
         let Stamp { corp_id, now, .. } = &self.stamp;

@@ -68,8 +68,11 @@ impl Context {
         loop {
             let (page, next) = self.client.members(claim.lane, dept_id, cursor).await?;
             pages += 1;
-            let people: Vec<ListedPerson> =
-                page.into_iter().filter_map(|item| convert::listed(dept_id, item)).collect();
+            let people: Vec<ListedPerson> = page
+                .into_iter()
+                .filter_map(|item| convert::listed(dept_id, item))
+                .map(|listed| self.store.fitted(listed))
+                .collect();
             people.iter().for_each(|person| seen.note(&person.userid));
             let mut step = Step { children: children.take(), page: people, ..self.step(claim, dept_id) };
             if let Some(next) = next {
@@ -174,7 +177,7 @@ impl Step {
             // A pull goes down the whole tree, once.
             let is_due = match walk {
                 None => true,
-                Some((_, _, run_id)) => self.claim.run_id != 0 && *run_id != self.claim.run_id,
+                Some((_, _, run_id)) => self.claim.is_of_run() && *run_id != self.claim.run_id,
             };
             if is_due {
                 hints.push(self.hint(Kind::Walk, id));

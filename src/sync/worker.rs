@@ -7,12 +7,14 @@ use jiff::Timestamp;
 use tracing::{debug, info, warn};
 
 use super::context::{Context, WorkError};
-use crate::dingtalk::ApiError;
+use crate::dingtalk::{ApiError, Class};
 use crate::lane::Lane;
-use crate::store::{Cause, Claim, ClaimWish, Conn, Finish, Hint, Kind, Operation, StoreError};
+use crate::store::{Cause, Claim, ClaimWish, Conn, Finish, Hint, Kind, Operation, StoreError, Turn};
 
 /// After so many failures that are the object's own, it is parked.
 const ATTEMPTS: i64 = 3;
+/// The same, where the answers make no sense: that may pass.
+const ATTEMPTS_AT_NONSENSE: i64 = 4;
 const FIRST_BACK_OFF: Duration = Duration::from_secs(2);
 /// An object that waits for DingTalk to recover looks again after at most this long.
 const LONGEST_RELEASE: Duration = Duration::from_secs(30);
@@ -74,13 +76,14 @@ impl Context {
 
     /// DingTalk gave no answer. What is its own trouble is never counted against the object.
     async fn give_back(&self, claim: &Claim, error: &ApiError) -> Result<(), StoreError> {
-        if error.class.is_trouble() {
+        if error.class.is_trouble() || self.is_nonsense_to_all(claim, error) {
             let pause = error.retry_after.unwrap_or(USUAL_RELEASE).clamp(USUAL_RELEASE, LONGEST_RELEASE);
             let ready_at = self.now() + self.random.jittered(pause);
             return self.write(Release { claims: vec![claim.clone()], ready_at }).await;
         }
         let exponent = u32::try_from(claim.attempts).unwrap_or_default().min(8);
-        let again = claim.attempts + 1 < ATTEMPTS;
+        let attempts = if error.class == Class::Unexpected { ATTEMPTS_AT_NONSENSE } else { ATTEMPTS };
+        let again = claim.attempts + 1 < attempts;
         let ready_at = again.then(|| self.now() + self.random.jittered(FIRST_BACK_OFF * 4u32.pow(exponent)));
         if !again {
             warn!(
@@ -94,6 +97,14 @@ impl Context {
         let reason = format!("{}: {error} {text}", error.class.label());
         let fail = Fail { claim: claim.clone(), ready_at, reason, now: self.now() };
         self.write(fail).await
+    }
+
+    /// Whether an answer makes no sense, and others' do not either. Of the role list there is only one.
+    fn is_nonsense_to_all(&self, claim: &Claim, error: &ApiError) -> bool {
+        let answers = |path| self.client.answers(path);
+        error.class == Class::Unexpected
+            && (self.nonsense.is_trouble(error.endpoint.path, &claim.object_id, answers)
+                || claim.kind == Kind::RoleCatalogue)
     }
 
     /// Gives objects back that nobody began to read.
@@ -175,6 +186,7 @@ struct TakeClaims {
 
 impl Operation for TakeClaims {
     type Output = Vec<Claim>;
+    const TURN: Turn = Turn::Alone;
 
     async fn run(&self, conn: &mut Conn) -> Result<Vec<Claim>, StoreError> {
         conn.claim(&self.corp_id, &self.wish, self.now).await
@@ -188,12 +200,10 @@ struct Renew {
 
 impl Operation for Renew {
     type Output = ();
+    const TURN: Turn = Turn::Alone;
 
     async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
-        for claim in &self.claims {
-            // A lease that is lost shows when its holder wants to finish.
-            conn.renew(claim, self.until).await?;
-        }
-        Ok(())
+        // A lease that is lost shows when its holder wants to finish.
+        conn.renew(&self.claims, self.until).await
     }
 }

@@ -30,7 +30,9 @@ impl Observer for CallWatch {
     fn stopped(&self, error: &ApiError) {
         let corp = &self.corp;
         match error.class {
-            Class::UnknownMethod => info!(corp, %error, "what needs this method is left out"),
+            Class::UnknownMethod => {
+                warn!(corp, %error, "what needs this method is left out until the server knows it");
+            }
             Class::Denied(_) | Class::Credentials => {
                 error!(corp, %error, "calls stop until that is changed; now and then one is tried");
             }

@@ -108,13 +108,13 @@ async fn database(store: &Store, now: Timestamp) -> Finding {
         }
         store.write(Probe).await
     };
-    let path = store.path().display().to_string();
+    let place = store.place();
     match written.await {
-        Ok(_) => Finding::new("database", Verdict::Ok, format!("{path} can be written")),
+        Ok(_) => Finding::new("database", Verdict::Ok, format!("{place} can be written")),
         Err(error) => {
             let remedy = match &error {
                 StoreError::Unavailable { .. } => {
-                    format!("make sure that the folder of {path} exists, and that this user may write there")
+                    format!("make sure that the folder of {place} exists, and that this user may write there")
                 }
                 _ => "use a database that this version of dingsync made".to_owned(),
             };

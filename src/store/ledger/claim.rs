@@ -6,10 +6,11 @@ use super::{
     Claim, ClaimWish, Confirm, Doubt, Expectations, Finish, GAP, Kind, Standing, lane_number, lane_of,
 };
 use crate::store::change::{Cause, Provenance};
+use crate::store::conn::Conn;
 use crate::store::error::StoreError;
-use crate::store::sql::{Conn, Row, args};
+use crate::store::sql::{Row, Value, args, key_lists, placeholders};
 
-const CLAIM_COLUMNS: &str = "id, kind, object_id, lease, lane, wanted, done, expects, doubt, event_at, confirm, \
+const CLAIM_COLUMNS: &str = "id, kind, object_id, claimed, lane, wanted, done, expects, doubt, event_at, confirm, \
                              cause, event_id, operator_userid, run_id, standing, attempts, progress, pending_since";
 
 impl Conn {
@@ -22,42 +23,74 @@ impl Conn {
         wish: &ClaimWish,
         now: Timestamp,
     ) -> Result<Vec<Claim>, StoreError> {
-        let ClaimWish { kind, lane, limit, only_confirming, lease, until } = *wish;
         let corp = self.corp_number(corp_id).await?;
-        let sql = format!(
-            "UPDATE dingsync_object SET lease = ?1, ready_at = ?2, \
-             progress = CASE WHEN wanted > claimed THEN NULL ELSE progress END, claimed = wanted \
-             WHERE id IN ( \
-                 SELECT id FROM ( \
-                     SELECT * FROM (SELECT id, 0 AS turn FROM dingsync_object \
-                         WHERE corp = ?3 AND kind = ?4 AND lane = ?5 AND confirm > 0 AND ready_at <= ?6 \
-                         ORDER BY ready_at LIMIT ?7) \
-                     UNION ALL \
-                     SELECT * FROM (SELECT id, 1 AS turn FROM dingsync_object \
-                         WHERE corp = ?3 AND kind = ?4 AND lane = ?5 AND confirm = 0 AND ready_at <= ?6 \
-                         ORDER BY ready_at LIMIT ?8)) \
-                 ORDER BY turn LIMIT ?7) \
-             RETURNING {CLAIM_COLUMNS}",
-        );
-        let args = args![
-            lease,
-            until.as_millisecond(),
-            corp,
-            kind.label(),
-            lane_number(lane),
-            now.as_millisecond(),
-            limit,
-            if only_confirming { 0 } else { limit },
-        ];
-        self.rows(sql, args).await?.iter().map(|row| claim_of(row, now)).collect()
+        let mut claims = self.free_objects(corp, wish, "confirm > 0", wish.limit, now).await?;
+        if !wish.only_confirming && claims.len() < wish.limit {
+            let more = wish.limit - claims.len();
+            claims.extend(self.free_objects(corp, wish, "confirm = 0", more, now).await?);
+        }
+        let keys: Vec<Value> = claims.iter().map(|claim| Value::Integer(claim.id)).collect();
+        for list in key_lists(&keys) {
+            let sql = format!(
+                "UPDATE dingsync_object SET lease = ?, ready_at = ?, \
+                 progress = CASE WHEN wanted > claimed THEN NULL ELSE progress END, claimed = wanted \
+                 WHERE id IN ({})",
+                placeholders(list.len()),
+            );
+            let args: Vec<Value> =
+                args![wish.lease, wish.until.as_millisecond()].iter().cloned().chain(list).collect();
+            self.execute(sql, &args).await?;
+        }
+        Ok(claims)
     }
 
-    /// Keeps a lease; false if it is lost.
-    pub async fn renew(&mut self, claim: &Claim, until: Timestamp) -> Result<bool, StoreError> {
-        let sql = "UPDATE dingsync_object SET ready_at = ? \
-                   WHERE id = ? AND lease = ?";
-        let args = args![until.as_millisecond(), claim.id, claim.lease];
-        Ok(self.execute(sql, args).await? == 1)
+    /// Takes the rows of ready objects that nobody else is taking.
+    async fn free_objects(
+        &mut self,
+        corp: i64,
+        wish: &ClaimWish,
+        which: &str,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<Claim>, StoreError> {
+        let sql = format!(
+            "SELECT {CLAIM_COLUMNS} FROM dingsync_object \
+             WHERE corp = ? AND kind = ? AND lane = ? AND {which} AND ready_at <= ? \
+             ORDER BY ready_at LIMIT ? {}",
+            self.dialect().take_free_rows(),
+        );
+        let args = args![corp, wish.kind.label(), lane_number(wish.lane), now.as_millisecond(), limit];
+        self.rows(sql, args).await?.iter().map(|row| claim_of(row, corp, wish.lease, now)).collect()
+    }
+
+    /// Keeps leases. Those that are lost, or whose row somebody is writing at the moment, are left alone.
+    pub async fn renew(&mut self, claims: &[Claim], until: Timestamp) -> Result<(), StoreError> {
+        let keys: Vec<Value> = claims.iter().map(|claim| Value::Integer(claim.id)).collect();
+        for list in key_lists(&keys) {
+            let sql = format!(
+                "SELECT id, lease FROM dingsync_object WHERE id IN ({}) AND lease IS NOT NULL {}",
+                placeholders(list.len()),
+                self.dialect().take_free_rows(),
+            );
+            let mut kept = Vec::new();
+            for row in self.rows(sql, &list).await? {
+                let held = row.integer(0)?.zip(row.integer(1)?);
+                if let Some((id, lease)) = held
+                    && claims.iter().any(|claim| (claim.id, claim.lease) == (id, lease))
+                {
+                    kept.push(Value::Integer(id));
+                }
+            }
+            for list in key_lists(&kept) {
+                let sql = format!(
+                    "UPDATE dingsync_object SET ready_at = ? WHERE id IN ({})",
+                    placeholders(list.len()),
+                );
+                let args: Vec<Value> = [until.as_millisecond().into()].into_iter().chain(list).collect();
+                self.execute(sql, &args).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Ends a read with an answer. Fails, and with it the whole transaction, when the lease has been lost.
@@ -68,15 +101,16 @@ impl Conn {
         };
         let again_at = (now + GAP).as_millisecond();
         let now = now.as_millisecond();
-        let sql = "UPDATE dingsync_object SET \
-                   ready_at = CASE WHEN wanted > claimed THEN ? ELSE ? END, \
+        let number = self.dialect().number_argument();
+        let assignments = format!(
+            "ready_at = CASE WHEN wanted > claimed THEN {number} ELSE {number} END, \
                    lane = CASE WHEN wanted > claimed THEN lane ELSE 1 END, \
                    pending_since = CASE WHEN wanted = claimed THEN NULL WHEN event_at >= ? THEN event_at ELSE ? END, \
                    expects = CASE WHEN wanted > claimed THEN expects ELSE ? END, \
                    doubt = CASE WHEN wanted > claimed AND event_at >= ? THEN doubt ELSE ? END, \
                    confirm = ?, standing = ?, read_at = ?, \
-                   done = claimed, lease = NULL, attempts = 0, progress = NULL \
-                   WHERE id = ? AND lease = ?";
+                   done = claimed, lease = NULL, attempts = 0, progress = NULL"
+        );
         let args = args![
             again_at,
             confirm_at,
@@ -88,32 +122,21 @@ impl Conn {
             finish.confirm.number(),
             finish.standing.number(),
             now,
-            claim.id,
-            claim.lease,
         ];
-        match self.execute(sql, args).await? {
-            1 => Ok(()),
-            _ => Err(StoreError::LeaseLost),
-        }
+        self.put_off_update(claim, &assignments, args, true);
+        Ok(())
     }
 
     /// Keeps the place in a read of several pages. Fails when the lease has been lost.
     pub async fn keep_progress(&mut self, claim: &Claim, progress: &str) -> Result<(), StoreError> {
-        let sql = "UPDATE dingsync_object SET progress = ? \
-                   WHERE id = ? AND lease = ?";
-        let args = args![progress, claim.id, claim.lease];
-        match self.execute(sql, args).await? {
-            1 => Ok(()),
-            _ => Err(StoreError::LeaseLost),
-        }
+        self.put_off_update(claim, "progress = ?", args![progress], true);
+        Ok(())
     }
 
     /// Gives an object back unread: not its own fault, so nothing is counted against it.
     pub async fn release(&mut self, claim: &Claim, ready_at: Timestamp) -> Result<(), StoreError> {
-        let sql = "UPDATE dingsync_object SET lease = NULL, ready_at = ? \
-                   WHERE id = ? AND lease = ?";
-        let args = args![ready_at.as_millisecond(), claim.id, claim.lease];
-        self.execute(sql, args).await?;
+        let args = args![ready_at.as_millisecond()];
+        self.put_off_update(claim, "lease = NULL, ready_at = ?", args, false);
         Ok(())
     }
 
@@ -126,17 +149,10 @@ impl Conn {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let parked_at = ready_at.is_none().then(|| now.as_millisecond());
-        let sql = "UPDATE dingsync_object SET lease = NULL, attempts = attempts + 1, ready_at = ?, \
-                   parked_reason = ?, parked_at = ? \
-                   WHERE id = ? AND lease = ?";
-        let args = args![
-            ready_at.map(Timestamp::as_millisecond),
-            parked_at.map(|_| reason),
-            parked_at,
-            claim.id,
-            claim.lease,
-        ];
-        self.execute(sql, args).await?;
+        let assignments =
+            "lease = NULL, attempts = attempts + 1, ready_at = ?, parked_reason = ?, parked_at = ?";
+        let args = args![ready_at.map(Timestamp::as_millisecond), parked_at.map(|_| reason), parked_at,];
+        self.put_off_update(claim, assignments, args, false);
         Ok(())
     }
 
@@ -147,7 +163,7 @@ impl Conn {
     }
 }
 
-fn claim_of(row: &Row, claimed_at: Timestamp) -> Result<Claim, StoreError> {
+fn claim_of(row: &Row, corp: i64, lease: i64, claimed_at: Timestamp) -> Result<Claim, StoreError> {
     let label = row.text(1)?.unwrap_or_default();
     let kind = Kind::of_label(&label).ok_or_else(|| {
         StoreError::Schema(format!("the queue holds an object of an unknown kind, {label}"))
@@ -156,9 +172,10 @@ fn claim_of(row: &Row, claimed_at: Timestamp) -> Result<Claim, StoreError> {
     let done = row.integer(6)?.unwrap_or_default();
     Ok(Claim {
         id: row.integer(0)?.unwrap_or_default(),
+        corp,
         kind,
         object_id: row.text(2)?.unwrap_or_default(),
-        lease: row.integer(3)?.unwrap_or_default(),
+        lease,
         lane: lane_of(row.integer(4)?),
         hinted: wanted > done,
         expects: Expectations(row.integer(7)?.unwrap_or_default()),
@@ -174,7 +191,7 @@ fn claim_of(row: &Row, claimed_at: Timestamp) -> Result<Claim, StoreError> {
         run_id: row.integer(14)?.unwrap_or_default(),
         standing: Standing::of_number(row.integer(15)?),
         attempts: row.integer(16)?.unwrap_or_default(),
-        progress: row.text(17)?,
+        progress: if wanted > row.integer(3)?.unwrap_or_default() { None } else { row.text(17)? },
         pending_since: row.millisecond(18)?,
     })
 }

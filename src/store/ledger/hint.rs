@@ -5,76 +5,140 @@ use std::sync::LazyLock;
 use jiff::Timestamp;
 
 use super::{ANSWER_LAG, Doubt, GAP, Hint, lane_number};
+use crate::store::conn::Conn;
+use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
-use crate::store::sql::{Conn, args, row_batches};
+use crate::store::sql::{args, row_batches};
 
 const HINT_COLUMNS: &str = "corp, kind, object_id, wanted, lane, ready_at, pending_since, expects, doubt, event_at, \
                             cause, event_id, operator_userid, run_id";
 const HINT_VALUES: &str = "(?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
+const KEY: &str = "corp, kind, object_id";
+
+/// What becomes of an object that the ledger knows already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Marking {
+    /// Nothing.
+    IfUnknown,
+    /// It is read again.
+    Always,
+}
+
 /// A hint makes an idle object ready (a [`GAP`] after its last read at the earliest), lifts a waiting one into its lane,
 /// and never shortens a back-off. Two events within [`ANSWER_LAG`], or before a read has shown the first, leave more than
-/// one in doubt.
-static HINT_MERGE: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "ON CONFLICT (corp, kind, object_id) DO UPDATE SET \
-         ready_at = CASE \
-             WHEN lease IS NOT NULL THEN ready_at \
-             WHEN wanted > done AND parked_reason IS NULL THEN ready_at \
-             WHEN read_at + {gap} > excluded.ready_at AND read_at <= excluded.ready_at THEN read_at + {gap} \
-             ELSE excluded.ready_at END, \
-         lane = CASE WHEN (wanted > done OR lease IS NOT NULL) AND lane < excluded.lane THEN lane \
-             ELSE excluded.lane END, \
-         pending_since = CASE WHEN wanted > done THEN pending_since ELSE excluded.pending_since END, \
-         event_id = CASE WHEN wanted > done AND cause > excluded.cause THEN event_id ELSE excluded.event_id END, \
-         operator_userid = CASE WHEN wanted > done AND cause > excluded.cause THEN operator_userid \
-             ELSE excluded.operator_userid END, \
-         cause = CASE WHEN wanted > done AND cause > excluded.cause THEN cause ELSE excluded.cause END, \
-         run_id = CASE WHEN excluded.run_id <> 0 THEN excluded.run_id WHEN wanted > done THEN run_id ELSE 0 END, \
-         expects = expects | excluded.expects, \
-         doubt = CASE WHEN excluded.doubt = {none} THEN doubt \
-             WHEN doubt <> {none} OR event_at + {lag} > excluded.event_at THEN {several} \
-             ELSE excluded.doubt END, \
-         event_at = COALESCE(excluded.event_at, event_at), \
-         parked_reason = NULL, \
-         parked_at = NULL, \
-         wanted = wanted + 1",
-        gap = GAP.as_millis(),
-        lag = ANSWER_LAG.as_millis(),
-        none = Doubt::None.number(),
-        several = Doubt::Several.number(),
-    )
-});
+/// one in doubt. No assignment reads a column that one before it has changed.
+fn merge(dialect: Dialect) -> String {
+    let was = |column: &str| format!("dingsync_object.{column}");
+    let new = |column: &str| dialect.incoming(column);
+    let waits = format!("{} > {}", was("wanted"), was("done"));
+    let weaker = format!("{waits} AND {} > {}", was("cause"), new("cause"));
+    let gap = GAP.as_millis();
+    let assignments = [
+        format!(
+            "ready_at = CASE WHEN {lease} IS NOT NULL THEN {ready} \
+             WHEN {waits} AND {parked} IS NULL THEN {ready} \
+             WHEN {read} + {gap} > {new_ready} AND {read} <= {new_ready} THEN {read} + {gap} \
+             ELSE {new_ready} END",
+            lease = was("lease"),
+            ready = was("ready_at"),
+            parked = was("parked_reason"),
+            read = was("read_at"),
+            new_ready = new("ready_at"),
+        ),
+        format!(
+            "lane = CASE WHEN ({waits} OR {lease} IS NOT NULL) AND {lane} < {new_lane} THEN {lane} \
+             ELSE {new_lane} END",
+            lease = was("lease"),
+            lane = was("lane"),
+            new_lane = new("lane"),
+        ),
+        format!(
+            "pending_since = CASE WHEN {waits} THEN {} ELSE {} END",
+            was("pending_since"),
+            new("pending_since")
+        ),
+        format!("event_id = CASE WHEN {weaker} THEN {} ELSE {} END", was("event_id"), new("event_id")),
+        format!(
+            "operator_userid = CASE WHEN {weaker} THEN {} ELSE {} END",
+            was("operator_userid"),
+            new("operator_userid")
+        ),
+        format!("cause = CASE WHEN {weaker} THEN {} ELSE {} END", was("cause"), new("cause")),
+        format!(
+            "run_id = CASE WHEN {new_run} <> 0 THEN {new_run} WHEN {waits} THEN {} ELSE 0 END",
+            was("run_id"),
+            new_run = new("run_id"),
+        ),
+        format!("expects = {} | {}", was("expects"), new("expects")),
+        format!(
+            "doubt = CASE WHEN {new_doubt} = {none} THEN {doubt} \
+             WHEN {doubt} <> {none} OR {event_at} + {lag} > {new_event} THEN {several} \
+             ELSE {new_doubt} END",
+            doubt = was("doubt"),
+            new_doubt = new("doubt"),
+            event_at = was("event_at"),
+            new_event = new("event_at"),
+            none = Doubt::None.number(),
+            several = Doubt::Several.number(),
+            lag = ANSWER_LAG.as_millis(),
+        ),
+        format!("event_at = COALESCE({}, {})", new("event_at"), was("event_at")),
+        "parked_reason = NULL".to_owned(),
+        "parked_at = NULL".to_owned(),
+        format!("wanted = {} + 1", was("wanted")),
+    ];
+    dialect.merge(KEY, &assignments.join(", "))
+}
+
+/// The end of the statement that marks.
+fn ending(dialect: Dialect, marking: Marking) -> &'static str {
+    static MERGES: [LazyLock<String>; 3] = [
+        LazyLock::new(|| merge(Dialect::Sqlite)),
+        LazyLock::new(|| merge(Dialect::Postgres)),
+        LazyLock::new(|| merge(Dialect::Mysql)),
+    ];
+    static KEEPS: [LazyLock<String>; 3] = [
+        LazyLock::new(|| Dialect::Sqlite.keep(KEY)),
+        LazyLock::new(|| Dialect::Postgres.keep(KEY)),
+        LazyLock::new(|| Dialect::Mysql.keep(KEY)),
+    ];
+    match marking {
+        Marking::Always => &MERGES[dialect as usize],
+        Marking::IfUnknown => &KEEPS[dialect as usize],
+    }
+}
 
 impl Conn {
-    /// Marks objects as dirty. In key order, so that two transactions that hint the same objects do not lock each other.
+    /// Marks objects as dirty, at the end of the transaction.
     pub async fn hint(&mut self, corp_id: &str, hints: &[Hint], now: Timestamp) -> Result<(), StoreError> {
-        self.hint_with(corp_id, hints, now, &HINT_MERGE).await
+        self.put_off_marks(corp_id, hints, now, Marking::Always).await
     }
 
-    /// Marks only those objects that the ledger does not know.
+    /// Marks only those objects that the ledger does not know, at the end of the transaction.
     pub async fn hint_unknown(
         &mut self,
         corp_id: &str,
         hints: &[Hint],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.hint_with(corp_id, hints, now, "ON CONFLICT (corp, kind, object_id) DO NOTHING").await
+        self.put_off_marks(corp_id, hints, now, Marking::IfUnknown).await
     }
 
-    async fn hint_with(
+    /// Marks objects of an organisation, in the order of their keys.
+    pub(super) async fn mark_now(
         &mut self,
-        corp_id: &str,
+        corp: i64,
         hints: &[Hint],
         now: Timestamp,
-        merge: &str,
+        marking: Marking,
     ) -> Result<(), StoreError> {
-        let corp = self.corp_number(corp_id).await?;
+        let ending = ending(self.dialect(), marking);
         let hints = coalesced(hints);
         let now = now.as_millisecond();
         for batch in row_batches(&hints) {
             let values = vec![HINT_VALUES; batch.len()].join(", ");
-            let sql = format!("INSERT INTO dingsync_object ({HINT_COLUMNS}) VALUES {values} {merge}");
+            let sql = format!("INSERT INTO dingsync_object ({HINT_COLUMNS}) VALUES {values} {ending}");
             let mut args = Vec::with_capacity(batch.len() * 13);
             for hint in batch {
                 args.extend_from_slice(args![
@@ -102,7 +166,9 @@ impl Conn {
 /// One hint for each object, in key order.
 fn coalesced(hints: &[Hint]) -> Vec<Hint> {
     let mut ordered = hints.to_vec();
-    ordered.sort_by(|left, right| (left.kind, &left.object_id).cmp(&(right.kind, &right.object_id)));
+    ordered.sort_by(|left, right| {
+        (left.kind.label(), &left.object_id).cmp(&(right.kind.label(), &right.object_id))
+    });
     ordered.dedup_by(|later, kept| {
         let same = (later.kind, &later.object_id) == (kept.kind, &kept.object_id);
         if same {

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 
 use super::{Counts, Kind, LaneCount, ObjectState, Standing, lane_number, lane_of};
 use crate::lane::Lane;
+use crate::store::conn::Conn;
 use crate::store::error::StoreError;
-use crate::store::sql::{Conn, Value, args, key_lists, placeholders};
+use crate::store::sql::{Value, args, key_lists, placeholders};
 
 impl Conn {
     /// For each lane and kind, the earliest moment at which something is ready; live work first, then in the order of
@@ -25,7 +26,8 @@ impl Conn {
                 parts.push(format!(
                     "SELECT * FROM (SELECT lane, kind, ready_at FROM dingsync_object \
                      WHERE corp = ? AND lane = ? AND kind = ? AND ready_at IS NOT NULL {confirming} \
-                     ORDER BY ready_at LIMIT 1)",
+                     ORDER BY ready_at LIMIT 1) AS first_{}",
+                    parts.len(),
                 ));
                 args.extend_from_slice(args![corp, lane_number(lane), kind.label()]);
             }
@@ -72,7 +74,7 @@ impl Conn {
                    WHERE corp = ? AND confirm > 0 AND wanted = done AND lease IS NULL AND ready_at IS NOT NULL";
         counts.confirming = self.number(sql, args![corp]).await?;
         counts.background.pending -= counts.confirming;
-        let sql = "SELECT count(*) FROM dingsync_object WHERE corp = ? AND parked_reason IS NOT NULL";
+        let sql = "SELECT count(*) FROM dingsync_object WHERE corp = ? AND parked_at IS NOT NULL";
         counts.parked = self.number(sql, args![corp]).await?;
         let sql = "SELECT standing, count(*) FROM dingsync_object \
                    WHERE corp = ? AND standing > 2 GROUP BY standing";
@@ -89,7 +91,7 @@ impl Conn {
     /// How many objects are parked, by the first word of the reason.
     pub async fn parked_reasons(&mut self, corp_id: &str) -> Result<Vec<(String, i64)>, StoreError> {
         let corp = self.corp_number(corp_id).await?;
-        let sql = "SELECT parked_reason FROM dingsync_object WHERE corp = ? AND parked_reason IS NOT NULL";
+        let sql = "SELECT parked_reason FROM dingsync_object WHERE corp = ? AND parked_at IS NOT NULL";
         let mut reasons: Vec<(String, i64)> = Vec::new();
         for row in self.rows(sql, args![corp]).await? {
             let text = row.text(0)?.unwrap_or_default();
@@ -120,7 +122,7 @@ impl Conn {
         args.push(run_id.into());
         let waiting = self.number(sql, &args).await?;
         let sql = format!(
-            "SELECT count(*) FROM dingsync_object WHERE corp = ? AND parked_reason IS NOT NULL \
+            "SELECT count(*) FROM dingsync_object WHERE corp = ? AND parked_at IS NOT NULL \
              AND kind IN ({marks}) AND run_id = ?",
         );
         Ok((waiting, self.number(sql, &args).await?))

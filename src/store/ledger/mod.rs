@@ -6,13 +6,16 @@
 //! then says when it runs out, after which anybody may claim the object again, and the one who lost it cannot finish.
 
 mod claim;
+mod effects;
 mod hint;
 mod look;
+mod reference;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub(super) use self::effects::Effects;
 use super::change::{Cause, Provenance};
 use crate::lane::Lane;
 
@@ -257,6 +260,8 @@ pub struct ClaimWish {
 pub struct Claim {
     /// The number of its row.
     pub id: i64,
+    /// The number of its organisation.
+    pub corp: i64,
     /// What it is.
     pub kind: Kind,
     /// Its id.
@@ -292,6 +297,11 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// Whether a run of its own has marked it, rather than an event or an operator.
+    pub fn is_of_run(&self) -> bool {
+        self.run_id > 0
+    }
+
     /// Marks another object for the same reason, with the same urgency.
     pub fn hint(&self, kind: Kind, object_id: impl Into<String>) -> Hint {
         Hint {

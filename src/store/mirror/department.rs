@@ -2,9 +2,10 @@
 
 use super::super::change::Entity;
 use super::super::error::StoreError;
-use super::super::sql::{Conn, Value, args};
+use super::super::sql::{Value, args};
 use super::{Beside, Fate, Json, Stamp, Stored, mirror_row};
 use crate::store::change::Action;
+use crate::store::conn::Conn;
 
 mirror_row! {
     /// A department's columns.
@@ -66,6 +67,18 @@ impl Conn {
                    WHERE parent_id = ? AND corp_id = ? AND deleted_at IS NULL";
         let rows = self.rows(sql, args![parent_id, corp_id]).await?;
         rows.iter().map(|row| Ok((row.integer(0)?.unwrap_or_default(), row.text(1)?))).collect()
+    }
+
+    /// The current departments whose owner `userid` is.
+    pub async fn departments_owned_by(
+        &mut self,
+        corp_id: &str,
+        userid: &str,
+    ) -> Result<Vec<i64>, StoreError> {
+        let sql = "SELECT dept_id FROM ding_department \
+                   WHERE corp_id = ? AND owner_userid = ? AND deleted_at IS NULL";
+        let rows = self.rows(sql, args![corp_id, userid]).await?;
+        rows.iter().map(|row| Ok(row.integer(0)?.unwrap_or_default())).collect()
     }
 
     /// The people whose direct department this is.

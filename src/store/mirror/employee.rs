@@ -4,9 +4,12 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::super::change::{Action, Entity, JsonObject, json_array, json_numbers};
+use super::super::dialect::Dialect;
 use super::super::error::StoreError;
-use super::super::sql::{Conn, Value, args};
-use super::{Beside, Difference, Fate, Json, Stamp, Stored, mirror_row};
+use super::super::fit;
+use super::super::sql::{Value, args};
+use super::{Beside, Difference, Fate, Fit, Json, Stamp, Stored, mirror_row};
+use crate::store::conn::Conn;
 
 mirror_row! {
     /// A person's columns.
@@ -105,6 +108,23 @@ pub struct Person {
     pub departments: Vec<Membership>,
     /// Roles, in the order of their ids.
     pub roles: Vec<RoleMembership>,
+}
+
+impl Fit for Person {
+    fn fit(&mut self, dialect: Dialect) {
+        self.row.fit(dialect);
+        self.departments.iter_mut().for_each(|membership| membership.fit(dialect));
+    }
+}
+
+impl Fit for Membership {
+    fn fit(&mut self, dialect: Dialect) {
+        for (column, value) in [("title", &mut self.title), ("work_place", &mut self.work_place)] {
+            if let Some(value) = value {
+                fit::text(dialect, column, value);
+            }
+        }
+    }
 }
 
 impl Person {
@@ -275,10 +295,13 @@ impl Conn {
             self.execute(sql, args![corp_id, userid, gone.role_id]).await?;
         }
         for role in is.roles.iter().filter(|new| !was.roles.contains(new)) {
-            let sql = "INSERT INTO ding_employee_role (corp_id, userid, role_id, manage_dept_ids) \
-                       VALUES (?, ?, ?, ?) ON CONFLICT (corp_id, userid, role_id) \
-                       DO UPDATE SET manage_dept_ids = excluded.manage_dept_ids";
-            self.execute(sql, args![corp_id, userid, role.role_id, role.manage_dept_ids.clone()]).await?;
+            let overwrite = self.dialect().overwrite("corp_id, userid, role_id", &["manage_dept_ids"]);
+            let sql = format!(
+                "INSERT INTO ding_employee_role (corp_id, userid, role_id, manage_dept_ids) \
+                 VALUES (?, ?, ?, ?) {overwrite}"
+            );
+            let departments = role.manage_dept_ids.clone().map(Value::Json);
+            self.execute(sql, args![corp_id, userid, role.role_id, departments]).await?;
         }
         Ok(())
     }
@@ -310,12 +333,13 @@ impl Conn {
         userid: &str,
         membership: &Membership,
     ) -> Result<(), StoreError> {
-        let sql = "INSERT INTO ding_employee_department \
-                   (corp_id, userid, dept_id, is_leader, is_main, member_order, title, work_place) \
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (corp_id, userid, dept_id) DO UPDATE SET \
-                   is_leader = excluded.is_leader, is_main = excluded.is_main, \
-                   member_order = excluded.member_order, title = excluded.title, \
-                   work_place = excluded.work_place";
+        let columns = ["is_leader", "is_main", "member_order", "title", "work_place"];
+        let sql = format!(
+            "INSERT INTO ding_employee_department \
+             (corp_id, userid, dept_id, is_leader, is_main, member_order, title, work_place) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?) {}",
+            self.dialect().overwrite("corp_id, userid, dept_id", &columns),
+        );
         self.execute(sql, &membership_args(corp_id, userid, membership)).await?;
         Ok(())
     }

@@ -1,12 +1,14 @@
 //! Pages of a department's members: they make visible whom nobody has read yet, and otherwise only compare.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::super::change::Action;
+use super::super::dialect::Dialect;
 use super::super::error::StoreError;
-use super::super::sql::{Conn, Value, key_lists, placeholders, row_batches};
+use super::super::sql::{Value, key_lists, placeholders, row_batches};
 use super::employee::{departments_json, membership_args};
-use super::{Employee, Membership, MirrorRow, Person, Stamp, insert_statement, whole_row};
+use super::{Employee, Fit, Membership, MirrorRow, Person, Stamp, insert_statement, whole_row};
+use crate::store::conn::Conn;
 
 /// A person as a page of one department shows him.
 #[derive(Debug, Clone)]
@@ -19,6 +21,13 @@ pub struct ListedPerson {
     pub departments: Vec<i64>,
     /// The membership in the department that was asked for.
     pub here: Membership,
+}
+
+impl Fit for ListedPerson {
+    fn fit(&mut self, dialect: Dialect) {
+        self.row.fit(dialect);
+        self.here.fit(dialect);
+    }
 }
 
 /// What became of a page.
@@ -76,15 +85,12 @@ impl Conn {
         let nothing = Known::default();
         let mut outcome = ListedOutcome::default();
         let mut new: Vec<&ListedPerson> = Vec::new();
-        for listed in page {
+        let mut met = HashSet::new();
+        // A page can name one person twice, when people move while it is put together.
+        for listed in page.iter().filter(|listed| met.insert(listed.userid.as_str())) {
             let known = known.get(&listed.userid).unwrap_or(&nothing);
             match &known.row {
-                None if !known.was_read => {
-                    // A page can name one person twice, when people move while it is put together.
-                    if new.iter().all(|earlier| earlier.userid != listed.userid) {
-                        new.push(listed);
-                    }
-                }
+                None if !known.was_read => new.push(listed),
                 Some(_) if !known.was_read => {
                     self.complete_membership(dept_id, listed, &known.departments, stamp).await?;
                 }
@@ -125,8 +131,7 @@ impl Conn {
         page: &[ListedPerson],
     ) -> Result<HashMap<String, Known>, StoreError> {
         let mut known = self.ledger_knows(corp_id, page).await?;
-        // Whoever has a row is in the ledger as well.
-        let keys: Vec<Value> = known.keys().map(Value::from).collect();
+        let keys: Vec<Value> = page.iter().map(|listed| Value::from(&listed.userid)).collect();
         for list in key_lists(&keys) {
             let marks = placeholders(list.len());
             let args: Vec<Value> = [corp_id.into()].into_iter().chain(list).collect();
@@ -137,7 +142,7 @@ impl Conn {
             );
             for row in self.rows(sql, &args).await? {
                 let entry = known.entry(row.text(0)?.unwrap_or_default()).or_default();
-                entry.row = Some((Employee::read(&row, 2)?, row.text(1)?.is_some()));
+                entry.row = Some((Employee::read(&row, 2)?, row.is_given(1)));
             }
             let sql = format!(
                 "SELECT userid, dept_id, is_leader, member_order FROM ding_employee_department \

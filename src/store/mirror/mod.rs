@@ -14,8 +14,11 @@ pub use self::listed::{ListedOutcome, ListedPerson};
 pub use self::role::{Role, RoleGroup, RoleScope};
 
 use super::change::{Action, Entity, JsonObject, PendingChange, Provenance, json_text};
+use super::dialect::Dialect;
 use super::error::StoreError;
-use super::sql::{Conn, Row, Value, args, placeholders};
+use super::fit;
+use super::sql::{Row, Value, args, placeholders};
+use crate::store::conn::Conn;
 
 /// A JSON document as its text, or a text that stands where a document should.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,28 +30,54 @@ impl From<Json> for Value {
     }
 }
 
+/// What an engine may not be able to hold as it comes.
+pub(crate) trait Fit {
+    /// Brings it to what the engine can hold.
+    fn fit(&mut self, dialect: Dialect);
+}
+
 /// A type that a column of the mirror can hold.
 trait Column: Sized {
     fn read(row: &Row, column: usize) -> Result<Option<Self>, StoreError>;
+
+    fn fit(&mut self, _dialect: Dialect, _column: &str) {}
 }
 
 macro_rules! column {
-    ($($type:ty => $getter:ident $(. $then:ident ($with:expr))?),* $(,)?) => {
+    ($($type:ty => $getter:ident),* $(,)?) => {
         $(impl Column for $type {
             fn read(row: &Row, column: usize) -> Result<Option<Self>, StoreError> {
-                row.$getter(column)$(.map(|value| value.$then($with)))?
+                row.$getter(column)
             }
         })*
     };
 }
 
 column! {
-    String => text,
     i64 => integer,
     bool => flag,
     Timestamp => instant,
     Date => day,
-    Json => text.map(Json),
+}
+
+impl Column for String {
+    fn read(row: &Row, column: usize) -> Result<Option<Self>, StoreError> {
+        row.text(column)
+    }
+
+    fn fit(&mut self, dialect: Dialect, column: &str) {
+        fit::text(dialect, column, self);
+    }
+}
+
+impl Column for Json {
+    fn read(row: &Row, column: usize) -> Result<Option<Self>, StoreError> {
+        Ok(row.text(column)?.map(Self))
+    }
+
+    fn fit(&mut self, dialect: Dialect, _: &str) {
+        fit::json(dialect, &mut self.0);
+    }
 }
 
 /// One of the mirror's main tables.
@@ -79,6 +108,14 @@ macro_rules! mirror_row {
             /// The columns in which another row differs from this, the stored one.
             pub fn differences(&self, actual: &Self) -> Vec<$crate::store::mirror::Difference> {
                 $crate::store::mirror::differing_columns(self, actual)
+            }
+        }
+
+        impl $crate::store::mirror::Fit for $name {
+            fn fit(&mut self, dialect: $crate::store::dialect::Dialect) {
+                $(if let Some(value) = &mut self.$field {
+                    $crate::store::mirror::Column::fit(value, dialect, stringify!($field));
+                })*
             }
         }
 
@@ -241,10 +278,8 @@ impl Conn {
             (Entity::Employee, "mobile") => "SELECT userid FROM ding_employee WHERE mobile = ?",
             (Entity::Employee, "job") => "SELECT userid FROM ding_employee WHERE job_number = ?",
             (Entity::Employee, "name") => "SELECT userid FROM ding_employee WHERE name = ?",
-            (Entity::Department, "name") => {
-                "SELECT CAST(dept_id AS TEXT) FROM ding_department WHERE name = ?"
-            }
-            (Entity::Role, "name") => "SELECT CAST(role_id AS TEXT) FROM ding_role WHERE name = ?",
+            (Entity::Department, "name") => "SELECT dept_id FROM ding_department WHERE name = ?",
+            (Entity::Role, "name") => "SELECT role_id FROM ding_role WHERE name = ?",
             _ => return Ok(None),
         };
         let sql = format!("{sql} AND corp_id = ? AND deleted_at IS NULL");

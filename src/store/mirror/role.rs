@@ -2,8 +2,9 @@
 
 use super::super::change::{Action, Entity};
 use super::super::error::StoreError;
-use super::super::sql::{Conn, Value, args, key_lists, placeholders};
+use super::super::sql::{Value, args, key_lists, placeholders};
 use super::{Beside, Difference, Fate, MirrorRow, Stamp, Stored, mirror_row};
+use crate::store::conn::Conn;
 
 mirror_row! {
     /// A role group's columns.
@@ -134,7 +135,7 @@ impl Conn {
     /// The roles in which somebody manages `dept_id`.
     pub async fn roles_reaching(&mut self, corp_id: &str, dept_id: i64) -> Result<Vec<i64>, StoreError> {
         let sql = "SELECT DISTINCT role_id FROM dingsync_role_scope WHERE corp_id = ? \
-                   AND ',' || trim(manage_dept_ids, '[]') || ',' LIKE ?";
+                   AND REPLACE(REPLACE(manage_dept_ids, '[', ','), ']', ',') LIKE ?";
         // Ids beyond 2^53 stand in quotes.
         let mut roles = Vec::new();
         for pattern in [format!("%,{dept_id},%"), format!("%,\"{dept_id}\",%")] {
@@ -161,10 +162,12 @@ impl Conn {
         let mut changed = false;
         for listed in page {
             if let Some(departments) = &listed.manage_dept_ids {
-                let sql = "INSERT INTO dingsync_role_scope \
-                           (corp_id, role_id, userid, manage_dept_ids, seen_in) VALUES (?, ?, ?, ?, ?) \
-                           ON CONFLICT (corp_id, role_id, userid) DO UPDATE SET \
-                           manage_dept_ids = excluded.manage_dept_ids, seen_in = excluded.seen_in";
+                let columns = ["manage_dept_ids", "seen_in"];
+                let sql = format!(
+                    "INSERT INTO dingsync_role_scope \
+                     (corp_id, role_id, userid, manage_dept_ids, seen_in) VALUES (?, ?, ?, ?, ?) {}",
+                    self.dialect().overwrite("corp_id, role_id, userid", &columns),
+                );
                 self.execute(sql, args![corp_id, role_id, &listed.userid, departments, reading]).await?;
             }
             match members.iter().find(|(userid, _)| *userid == listed.userid) {
@@ -255,7 +258,7 @@ impl Conn {
         }
         let sql = "UPDATE ding_employee_role SET manage_dept_ids = ? \
                    WHERE corp_id = ? AND userid = ? AND role_id = ?";
-        let departments = listed.manage_dept_ids.clone();
+        let departments = listed.manage_dept_ids.clone().map(Value::Json);
         self.execute(sql, args![departments, corp_id, &listed.userid, role_id]).await?;
         self.log_memberships(&listed.userid, &before.row, &after, stamp).await
     }

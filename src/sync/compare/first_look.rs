@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use futures_util::StreamExt as _;
 
 use super::{BATCH, Comparison, TOGETHER};
-use crate::dingtalk::Class;
+use crate::dingtalk::{ApiError, Class};
 use crate::lane::Lane;
 use crate::store::{Kind, ListedPerson};
 use crate::sync::context::WorkError;
@@ -55,8 +55,11 @@ impl Comparison<'_> {
                     Ok(context.client.members(Lane::Background, dept_id, cursor).await?)
                 })
                 .await?;
-            let people: Vec<ListedPerson> =
-                page.into_iter().filter_map(|item| convert::listed(dept_id, item)).collect();
+            let people: Vec<ListedPerson> = page
+                .into_iter()
+                .filter_map(|item| convert::listed(dept_id, item))
+                .map(|listed| context.store.fitted(listed))
+                .collect();
             let mut reader = context.store.reader().await?;
             let differing = reader.differing_listed(&context.corp_id, dept_id, &people, &unreliable).await?;
             drop(reader);
@@ -126,7 +129,6 @@ impl Comparison<'_> {
         let context = self.context;
         match context.patiently(self.run, self.patience, || context.catalogue_differences()).await {
             Ok(items) => self.catalogue = !items.is_empty(),
-            Err(WorkError::Api(error)) if error.class == Class::UnknownMethod => return Ok(()),
             Err(error) => self.unreadable("the list of roles", error)?,
         }
         let roles = context.store.reader().await?.roles(&context.corp_id).await?;
@@ -144,8 +146,10 @@ impl Comparison<'_> {
                         self.people.insert(userid);
                     }
                 }
-                Err(WorkError::Api(error)) if error.class == Class::UnknownMethod => return Ok(()),
                 Err(WorkError::Api(error)) if matches!(error.class, Class::Gone | Class::Hidden) => {}
+                Err(error @ WorkError::Api(ApiError { class: Class::UnknownMethod, .. })) => {
+                    return self.unreadable("the members of roles", error);
+                }
                 Err(error) => self.unreadable(&format!("the members of role {role_id}"), error)?,
             }
         }

@@ -230,7 +230,7 @@ impl<'run> Comparison<'run> {
     /// Notes that an object could not be read because of itself; whatever else is wrong ends the comparison.
     fn unreadable(&mut self, what: &str, error: WorkError) -> Result<(), WorkError> {
         match error {
-            WorkError::Api(error) if !error.class.is_trouble() => {
+            WorkError::Api(error) if !error.class.is_trouble() || error.class == Class::UnknownMethod => {
                 self.unreadable.note(format!("{what}: {error}"));
                 Ok(())
             }

@@ -1,0 +1,162 @@
+//! A connection, as the store's logic sees it: the same on every engine.
+
+use std::collections::HashMap;
+
+use super::change::{Logged, PendingChange};
+use super::dialect::Dialect;
+use super::engine::address::Target;
+use super::engine::{Session, mysql, postgres, sqlite};
+use super::error::StoreError;
+use super::ledger::Effects;
+use super::sql::{Row, Value};
+
+/// A connection, inside of a transaction where anything is written.
+#[derive(Debug)]
+pub struct Conn {
+    session: Session,
+    dialect: Dialect,
+    /// What the running operations want of the ledger; done at the end of the transaction.
+    pub(super) effects: Effects,
+    /// Changes of the running operations; they get their numbers at the end of the transaction.
+    pub(super) changes: Vec<PendingChange>,
+    /// The numbers of organisations; they never change.
+    pub(super) corp_numbers: HashMap<String, i64>,
+    /// A transaction was begun and its end was not seen.
+    in_transaction: bool,
+}
+
+impl Conn {
+    /// A connection for writing. An embedded file is made if it is not there.
+    pub(super) async fn open_writer(target: &Target) -> Result<Self, StoreError> {
+        match target {
+            Target::Sqlite(path) => {
+                let session = sqlite::Session::open_writer(path)?;
+                Ok(Self::new(Session::Sqlite(session)))
+            }
+            Target::Postgres(address) => {
+                let session = postgres::Session::connect(address).await?;
+                Ok(Self::new(Session::Postgres(session)))
+            }
+            Target::Mysql(address) => {
+                let session = mysql::Session::connect(address).await?;
+                Ok(Self::new(Session::Mysql(session)))
+            }
+        }
+    }
+
+    /// A connection for reading.
+    pub(super) async fn open_reader(target: &Target) -> Result<Self, StoreError> {
+        match target {
+            Target::Sqlite(path) => {
+                let session = sqlite::Session::open_reader(path)?;
+                Ok(Self::new(Session::Sqlite(session)))
+            }
+            Target::Postgres(_) | Target::Mysql(_) => Self::open_writer(target).await,
+        }
+    }
+
+    pub(super) fn new(session: Session) -> Self {
+        Self {
+            dialect: session.dialect(),
+            session,
+            effects: Effects::default(),
+            changes: Vec::new(),
+            corp_numbers: HashMap::new(),
+            in_transaction: false,
+        }
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Whether the connection is in a state in which somebody else can use it.
+    pub(super) fn is_reusable(&self) -> bool {
+        !self.in_transaction && !self.session.is_broken()
+    }
+
+    pub(super) async fn begin(&mut self) -> Result<(), StoreError> {
+        self.in_transaction = true;
+        self.session.batch(self.dialect.begin()).await
+    }
+
+    /// Begins a transaction that reads one moment.
+    pub(super) async fn begin_look(&mut self) -> Result<(), StoreError> {
+        self.in_transaction = true;
+        for statement in self.dialect.begin_look() {
+            self.session.batch(statement).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn commit(&mut self) -> Result<(), StoreError> {
+        self.session.batch("COMMIT").await?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    /// Takes everything back, what was put off to the end included.
+    pub(super) async fn roll_back(&mut self) -> Result<(), StoreError> {
+        self.effects.clear();
+        self.changes.clear();
+        self.session.batch("ROLLBACK").await?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    /// Does what operations have put off to the end of their transaction: the ledger's rows first, in the order of their
+    /// keys, so that two transactions never wait for each other in a circle; then the change log.
+    pub(super) async fn flush(&mut self) -> Result<(), StoreError> {
+        self.apply_effects().await?;
+        self.flush_changes().await
+    }
+
+    /// What was logged since there were `from` changes.
+    pub(super) fn logged_from(&self, from: usize) -> Vec<Logged> {
+        self.changes.iter().skip(from).map(PendingChange::logged).collect()
+    }
+
+    /// Runs statements that take no arguments and are not worth keeping prepared.
+    pub(super) async fn batch(&mut self, script: &str) -> Result<(), StoreError> {
+        self.session.batch(script).await
+    }
+
+    /// Runs a statement and tells how many rows it found.
+    pub(super) async fn execute(&mut self, sql: impl AsRef<str>, args: &[Value]) -> Result<u64, StoreError> {
+        self.session.execute(sql.as_ref(), args).await
+    }
+
+    /// Inserts a row and brings the number that it was given.
+    pub(super) async fn insert(&mut self, sql: &str, args: &[Value]) -> Result<i64, StoreError> {
+        if self.dialect == Dialect::Mysql {
+            self.execute(sql, args).await?;
+            let id = self.session.last_insert_id();
+            return id.ok_or(StoreError::Schema("a table does not number its rows".to_owned()));
+        }
+        self.number(format!("{sql} RETURNING id"), args).await
+    }
+
+    pub(super) async fn rows(
+        &mut self,
+        sql: impl AsRef<str>,
+        args: &[Value],
+    ) -> Result<Vec<Row>, StoreError> {
+        self.session.rows(sql.as_ref(), args).await
+    }
+
+    pub(super) async fn row(
+        &mut self,
+        sql: impl AsRef<str>,
+        args: &[Value],
+    ) -> Result<Option<Row>, StoreError> {
+        Ok(self.rows(sql, args).await?.into_iter().next())
+    }
+
+    /// The single number that a statement such as `SELECT count(*)` brings; 0 where it brings none.
+    pub(super) async fn number(&mut self, sql: impl AsRef<str>, args: &[Value]) -> Result<i64, StoreError> {
+        match self.row(sql, args).await? {
+            Some(row) => Ok(row.integer(0)?.unwrap_or(0)),
+            None => Ok(0),
+        }
+    }
+}

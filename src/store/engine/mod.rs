@@ -1,0 +1,94 @@
+//! The three engines: how a connection is made, how values travel, and what their errors mean.
+
+pub(super) mod address;
+pub(super) mod mysql;
+pub(super) mod postgres;
+pub(super) mod sqlite;
+mod tls;
+
+use std::time::Duration;
+
+use super::dialect::Dialect;
+use super::error::StoreError;
+use super::sql::{Row, Value};
+
+/// How long making a connection to a server may take.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a server may take for a statement before the connection is given up.
+const STATEMENT_PATIENCE: Duration = Duration::from_secs(20);
+/// A migration's statement may rebuild a large table.
+const SCRIPT_PATIENCE: Duration = Duration::from_mins(30);
+
+/// A connection of one of the engines.
+#[derive(Debug)]
+pub(super) enum Session {
+    Sqlite(sqlite::Session),
+    Postgres(postgres::Session),
+    Mysql(mysql::Session),
+}
+
+impl Session {
+    pub(super) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+            Self::Mysql(_) => Dialect::Mysql,
+        }
+    }
+
+    /// True when the connection must not be used again.
+    pub(super) fn is_broken(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => false,
+            Self::Postgres(session) => session.is_broken(),
+            Self::Mysql(session) => session.is_torn(),
+        }
+    }
+
+    pub(super) async fn batch(&mut self, script: &str) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(session) => session.batch(script),
+            Self::Postgres(session) => session.batch(script).await,
+            Self::Mysql(session) => session.batch(script).await,
+        }
+    }
+
+    pub(super) async fn execute(&mut self, sql: &str, args: &[Value]) -> Result<u64, StoreError> {
+        match self {
+            Self::Sqlite(session) => session.execute(sql, args),
+            Self::Postgres(session) => session.execute(sql, args).await,
+            Self::Mysql(session) => session.execute(sql, args).await,
+        }
+    }
+
+    pub(super) async fn rows(&mut self, sql: &str, args: &[Value]) -> Result<Vec<Row>, StoreError> {
+        match self {
+            Self::Sqlite(session) => session.rows(sql, args),
+            Self::Postgres(session) => session.rows(sql, args).await,
+            Self::Mysql(session) => session.rows(sql, args).await,
+        }
+    }
+
+    /// The number that the last `INSERT` of this connection generated, where the engine tells it afterwards.
+    pub(super) fn last_insert_id(&self) -> Option<i64> {
+        match self {
+            Self::Mysql(session) => session.last_insert_id(),
+            Self::Sqlite(_) | Self::Postgres(_) => None,
+        }
+    }
+}
+
+/// Waits for a server, but not for ever.
+async fn within<T, E>(
+    patience: Duration,
+    what: &str,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, StoreError>
+where
+    StoreError: From<E>,
+{
+    match tokio::time::timeout(patience, work).await {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(StoreError::unreachable(format!("{what} took longer than {} s", patience.as_secs()))),
+    }
+}

@@ -1,0 +1,289 @@
+//! PostgreSQL.
+
+use std::collections::HashMap;
+use std::error::Error;
+
+use bytes::{BufMut as _, BytesMut};
+use jiff::civil::{Date, date};
+use jiff::{Span, Timestamp};
+use tokio::task::JoinHandle;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::{Client, Config, NoTls, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::address::{Address, Protection};
+use super::{CONNECT_PATIENCE, SCRIPT_PATIENCE, STATEMENT_PATIENCE, tls, within};
+use crate::store::dialect::Dialect;
+use crate::store::error::{Outage, StoreError};
+use crate::store::fit;
+use crate::store::sql::{Row, Value, rfc3339};
+
+/// The oldest version that has what the statements need, as `server_version_num` counts.
+const OLDEST: i64 = 130_000;
+/// Prepared statements that a connection keeps.
+const STATEMENTS: usize = 512;
+/// A session of ours: what it is called, that it cannot wait for ever, and that a transaction whose client has died
+/// gives its locks back.
+const SETTINGS: &str = "SET application_name = 'dingsync'; SET timezone = 'UTC'; SET lock_timeout = '10s'; \
+                        SET statement_timeout = '60s'; SET idle_in_transaction_session_timeout = '60s'; \
+                        SET default_transaction_isolation = 'read committed'; SET client_min_messages = 'warning'";
+
+pub(in crate::store) struct Session {
+    client: Client,
+    statements: HashMap<String, Statement>,
+    /// Moves the bytes. Ends when the client is dropped.
+    connection: JoinHandle<()>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("postgres::Session")
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+impl Session {
+    pub(in crate::store) async fn connect(address: &Address) -> Result<Self, StoreError> {
+        let (client, connection) = match tls::config(&address.protection)? {
+            Some(tls) => {
+                let connector = MakeRustlsConnect::new(tls);
+                let (client, connection) =
+                    within(CONNECT_PATIENCE, "connecting", config(address).connect(connector)).await?;
+                (client, tokio::spawn(async { drop(connection.await) }))
+            }
+            None => {
+                let (client, connection) =
+                    within(CONNECT_PATIENCE, "connecting", config(address).connect(NoTls)).await?;
+                (client, tokio::spawn(async { drop(connection.await) }))
+            }
+        };
+        let mut session = Self { client, statements: HashMap::new(), connection };
+        session.refuse_old().await?;
+        session.batch(SETTINGS).await?;
+        Ok(session)
+    }
+
+    async fn refuse_old(&mut self) -> Result<(), StoreError> {
+        let rows = self.rows("SELECT current_setting('server_version_num')::bigint", &[]).await?;
+        let version = rows.first().map(|row| row.integer(0)).transpose()?.flatten().unwrap_or_default();
+        if version < OLDEST {
+            return Err(StoreError::Schema(format!(
+                "it is PostgreSQL {}; version 13 or a later one is needed",
+                version / 10_000
+            )));
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    pub(super) async fn batch(&mut self, script: &str) -> Result<(), StoreError> {
+        within(SCRIPT_PATIENCE, "a script", self.client.batch_execute(script)).await
+    }
+
+    pub(super) async fn execute(&mut self, sql: &str, args: &[Value]) -> Result<u64, StoreError> {
+        let statement = self.statement(sql).await?;
+        within(STATEMENT_PATIENCE, "a statement", self.client.execute(&statement, &arguments(args))).await
+    }
+
+    pub(super) async fn rows(&mut self, sql: &str, args: &[Value]) -> Result<Vec<Row>, StoreError> {
+        let statement = self.statement(sql).await?;
+        let found =
+            within(STATEMENT_PATIENCE, "a statement", self.client.query(&statement, &arguments(args)))
+                .await?;
+        found
+            .iter()
+            .map(|row| {
+                let values: Result<Vec<Value>, _> =
+                    (0..row.len()).map(|column| row.try_get::<_, Value>(column)).collect();
+                Ok(Row::new(values?))
+            })
+            .collect()
+    }
+
+    async fn statement(&mut self, sql: &str) -> Result<Statement, StoreError> {
+        if let Some(statement) = self.statements.get(sql) {
+            return Ok(statement.clone());
+        }
+        let placed = Dialect::Postgres.placed(sql);
+        let statement = within(STATEMENT_PATIENCE, "a statement", self.client.prepare(&placed)).await?;
+        if self.statements.len() >= STATEMENTS {
+            self.statements.clear();
+        }
+        self.statements.insert(sql.to_owned(), statement.clone());
+        Ok(statement)
+    }
+}
+
+fn config(address: &Address) -> Config {
+    let mut config = Config::new();
+    config.port(address.port.unwrap_or(5432)).user(&address.user).dbname(&address.database);
+    match &address.socket {
+        Some(folder) => config.host_path(folder),
+        None => config.host(&address.host),
+    };
+    if let Some(password) = &address.password {
+        config.password(password);
+    }
+    config.ssl_mode(match address.protection {
+        Protection::None => tokio_postgres::config::SslMode::Disable,
+        Protection::WhereOffered => tokio_postgres::config::SslMode::Prefer,
+        Protection::Required | Protection::Verified { .. } => tokio_postgres::config::SslMode::Require,
+    });
+    config.connect_timeout(CONNECT_PATIENCE);
+    config.keepalives_idle(std::time::Duration::from_secs(15));
+    config
+}
+
+fn arguments(args: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
+    args.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
+}
+
+const EPOCH_DAY: Date = date(2000, 1, 1);
+/// 2000-01-01 in microseconds since 1970.
+const EPOCH_MICROSECONDS: i64 = 946_684_800_000_000;
+
+impl ToSql for Value {
+    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        match (self, ty) {
+            (Self::Null, _) => return Ok(IsNull::Yes),
+            (Self::Integer(number), &Type::BOOL) => out.put_u8(u8::from(*number != 0)),
+            (Self::Flag(flag), &Type::BOOL) => out.put_u8(u8::from(*flag)),
+            (Self::Integer(_) | Self::Flag(_), &Type::INT8 | &Type::INT4 | &Type::INT2) => {
+                put_number(self.number(), ty, out)?;
+            }
+            (Self::Instant(instant), &Type::TIMESTAMPTZ) => {
+                out.put_i64(instant.as_millisecond() * 1000 - EPOCH_MICROSECONDS);
+            }
+            (Self::Day(day), &Type::DATE) => {
+                out.put_i32(day.since(EPOCH_DAY)?.get_days());
+            }
+            (Self::Json(text) | Self::Text(text), &Type::JSONB) => {
+                out.put_u8(1);
+                out.put_slice(fit::document(text).as_bytes());
+            }
+            _ => out.put_slice(fit::without_nul(&self.as_text()).as_bytes()),
+        }
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+fn put_number(number: i64, ty: &Type, out: &mut BytesMut) -> Result<(), Box<dyn Error + Sync + Send>> {
+    match *ty {
+        Type::INT2 => out.put_i16(number.try_into()?),
+        Type::INT4 => out.put_i32(number.try_into()?),
+        _ => out.put_i64(number),
+    }
+    Ok(())
+}
+
+impl Value {
+    fn number(&self) -> i64 {
+        match self {
+            Self::Integer(number) => *number,
+            Self::Flag(flag) => i64::from(*flag),
+            _ => 0,
+        }
+    }
+
+    fn as_text(&self) -> String {
+        match self {
+            Self::Null => String::new(),
+            Self::Integer(number) => number.to_string(),
+            Self::Flag(flag) => flag.to_string(),
+            Self::Text(text) | Self::Json(text) => text.clone(),
+            Self::Instant(instant) => rfc3339(*instant),
+            Self::Day(day) => day.to_string(),
+        }
+    }
+}
+
+impl<'raw> FromSql<'raw> for Value {
+    fn from_sql(ty: &Type, raw: &'raw [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(match *ty {
+            Type::INT8 => Self::Integer(i64::from_sql(ty, raw)?),
+            Type::INT4 => Self::Integer(i32::from_sql(ty, raw)?.into()),
+            Type::INT2 => Self::Integer(i16::from_sql(ty, raw)?.into()),
+            Type::BOOL => Self::Flag(bool::from_sql(ty, raw)?),
+            Type::TIMESTAMPTZ => {
+                let microseconds = i64::from_be_bytes(raw.try_into()?);
+                Self::Instant(Timestamp::from_microsecond(microseconds.saturating_add(EPOCH_MICROSECONDS))?)
+            }
+            Type::DATE => {
+                Self::Day(EPOCH_DAY.checked_add(Span::new().days(i32::from_be_bytes(raw.try_into()?)))?)
+            }
+            // The first byte is the format's version.
+            Type::JSONB => Self::Json(fit::canonical(std::str::from_utf8(raw.get(1..).unwrap_or_default())?)),
+            _ => Self::Text(std::str::from_utf8(raw)?.to_owned()),
+        })
+    }
+
+    fn from_sql_null(_: &Type) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(Self::Null)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+impl From<tokio_postgres::Error> for StoreError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let Some(database) = error.as_db_error() else {
+            // Without an answer of the server's it is the way there, or a value that does not fit its column.
+            let source = error.source().map(ToString::to_string);
+            let text = source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
+            return if error.to_string().starts_with("error serializing") {
+                Self::Statement(text.into())
+            } else {
+                Self::unreachable(text)
+            };
+        };
+        let code = database.code();
+        let text = format!("{} ({})", database.message(), code.code()).into();
+        match outage_of(code) {
+            Some(outage) => Self::Unavailable { outage, text },
+            None if is_conflict(code) => Self::Conflict(text),
+            None => Self::Statement(text),
+        }
+    }
+}
+
+/// Another transaction was in the way: to be tried again. A key that somebody else has just inserted is found then.
+fn is_conflict(code: &SqlState) -> bool {
+    [
+        &SqlState::T_R_SERIALIZATION_FAILURE,
+        &SqlState::T_R_DEADLOCK_DETECTED,
+        &SqlState::LOCK_NOT_AVAILABLE,
+        &SqlState::UNIQUE_VIOLATION,
+    ]
+    .contains(&code)
+}
+
+fn outage_of(code: &SqlState) -> Option<Outage> {
+    match code.code() {
+        "53100" => Some(Outage::Full),
+        "25006" => Some(Outage::ReadOnly),
+        "58030" => Some(Outage::Io),
+        "57014" => Some(Outage::Busy),
+        // Connections, credentials, a database that is not there, a server that comes or goes, too little memory.
+        code if ["08", "28", "3D", "53", "57P"].iter().any(|class| code.starts_with(class)) => {
+            Some(Outage::Unreachable)
+        }
+        _ => None,
+    }
+}

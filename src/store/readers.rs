@@ -1,0 +1,70 @@
+//! Connections that see the last commit and hold nobody up.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::conn::Conn;
+use super::engine::address::Target;
+use super::error::StoreError;
+
+/// How many there are at most.
+const READERS: usize = 4;
+
+#[derive(Debug)]
+pub(super) struct Readers {
+    target: Target,
+    idle: Mutex<Vec<Conn>>,
+    permits: Arc<Semaphore>,
+}
+
+/// A connection that only reads.
+#[derive(Debug)]
+pub struct Reader {
+    /// `None` only while it is being given back.
+    conn: Option<Conn>,
+    readers: Arc<Readers>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Readers {
+    pub(super) fn new(target: Target) -> Self {
+        Self { target, idle: Mutex::default(), permits: Arc::new(Semaphore::new(READERS)) }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Conn>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) async fn acquire(self: &Arc<Self>) -> Result<Reader, StoreError> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let permit = permit.map_err(|_| StoreError::Closed("it is being closed"))?;
+        let idle = std::iter::from_fn(|| self.idle().pop()).find(Conn::is_reusable);
+        let conn = match idle {
+            Some(conn) => conn,
+            None => Conn::open_reader(&self.target).await?,
+        };
+        Ok(Reader { conn: Some(conn), readers: Arc::clone(self), _permit: permit })
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.readers.idle().extend(self.conn.take().filter(Conn::is_reusable));
+    }
+}
+
+impl Deref for Reader {
+    type Target = Conn;
+
+    fn deref(&self) -> &Conn {
+        self.conn.as_ref().expect("a reader has its connection until it is dropped")
+    }
+}
+
+impl DerefMut for Reader {
+    fn deref_mut(&mut self) -> &mut Conn {
+        self.conn.as_mut().expect("a reader has its connection until it is dropped")
+    }
+}
