@@ -4,7 +4,8 @@
 //! Every time is the database's, so that clocks that differ do not matter. Who cannot reach the database for a while
 //! gives the lead up by himself, before anybody else can take it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -20,7 +21,7 @@ use crate::store::{Conn, Operation, Replica, Store, StoreError, Turn};
 /// How often a process shows that it lives.
 const BEAT: Duration = Duration::from_secs(1);
 /// A process that was not heard of for this long is gone.
-const SILENCE: Duration = Duration::from_secs(5);
+pub const SILENCE: Duration = Duration::from_secs(5);
 /// How long the lead lasts without a sign of life.
 const LEAD: Duration = Duration::from_secs(6);
 /// Who has not shown a sign of life for this long leads no more, whatever the database says.
@@ -68,6 +69,17 @@ pub struct View {
     pub leader: Option<Replica>,
 }
 
+/// What one beat after another has shown.
+#[derive(Debug, Default)]
+struct Memory {
+    /// This process has shown itself.
+    is_known: bool,
+    /// When the others were heard of.
+    heard: HashMap<i64, Timestamp>,
+    /// One of them was heard of again: it lives, and is no remnant of a process that died.
+    has_company: bool,
+}
+
 /// One process among those that share a database.
 #[derive(Debug, Clone)]
 pub struct Membership {
@@ -76,12 +88,20 @@ pub struct Membership {
     clock: Arc<DatabaseClock>,
     wants_lead: bool,
     view: watch::Sender<View>,
+    memory: Arc<Mutex<Memory>>,
 }
 
 impl Membership {
     /// A process that has not shown itself yet.
     pub fn new(store: Store, replica: Replica, clock: Arc<DatabaseClock>, wants_lead: bool) -> Self {
-        Self { store, replica, clock, wants_lead, view: watch::Sender::new(View::default()) }
+        Self {
+            store,
+            replica,
+            clock,
+            wants_lead,
+            view: watch::Sender::new(View::default()),
+            memory: Arc::default(),
+        }
     }
 
     /// What this process knows of the others, and learns.
@@ -92,9 +112,11 @@ impl Membership {
     /// Shows a sign of life, once.
     pub async fn beat(&self) -> Result<View, StoreError> {
         let begun = Instant::now();
-        let beat = Beat { replica: self.replica.clone(), wants_lead: self.wants_lead };
-        let (now, view) = self.store.write(beat).await?.output;
+        let is_first = !self.memory().is_known;
+        let beat = Beat { replica: self.replica.clone(), wants_lead: self.wants_lead, is_first };
+        let Beaten { now, view, heard } = self.store.write(beat).await?.output;
         self.clock.set(now, begun);
+        self.remember(heard);
         if view.leads && !self.view.borrow().leads {
             info!("this process leads");
         }
@@ -106,13 +128,38 @@ impl Membership {
         Ok(view)
     }
 
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, heard: HashMap<i64, Timestamp>) {
+        let mut memory = self.memory();
+        let advanced = |(id, at): (&i64, &Timestamp)| memory.heard.get(id).is_some_and(|before| before < at);
+        memory.has_company |= heard.iter().any(advanced);
+        memory.heard = heard;
+        memory.is_known = true;
+    }
+
+    /// Whether nobody was there before this process: then what happened meanwhile has to be found.
+    pub async fn follows_absence(&self) -> Result<bool, StoreError> {
+        Ok(!self.memory().has_company || self.store.reader().await?.was_absent().await?)
+    }
+
+    /// Notes that what happened in the absence has been asked for.
+    pub async fn forget_absence(&self) -> Result<(), StoreError> {
+        self.memory().has_company = true;
+        self.store.write(ForgetAbsence).await.map(drop)
+    }
+
     /// Shows signs of life until `shutdown`, and then goes.
     pub async fn live(self, shutdown: CancellationToken, pulse: Pulse) {
         let mut heard = Instant::now();
         while !shutdown.is_cancelled() {
             pulse.beat();
-            match tokio::time::timeout(DOUBT, self.beat()).await {
-                Ok(Ok(_)) => heard = Instant::now(),
+            let begun = Instant::now();
+            let deadline = (heard + DOUBT).max(begun + BEAT);
+            match tokio::time::timeout_at(deadline, self.beat()).await {
+                Ok(Ok(_)) => heard = begun,
                 Ok(Err(error)) => warn!(%error, "no sign of life could be shown to the other processes"),
                 Err(_) => warn!("the database does not take a sign of life in time"),
             }
@@ -144,22 +191,48 @@ impl Membership {
 struct Beat {
     replica: Replica,
     wants_lead: bool,
+    is_first: bool,
+}
+
+struct Beaten {
+    now: Timestamp,
+    view: View,
+    /// When the others were heard of.
+    heard: HashMap<i64, Timestamp>,
 }
 
 impl Operation for Beat {
-    type Output = (Timestamp, View);
+    type Output = Beaten;
     const TURN: Turn = Turn::Alone;
 
     async fn run(&self, conn: &mut Conn) -> Result<Self::Output, StoreError> {
         let now = conn.database_now().await?;
+        if self.is_first && conn.replicas(now - SILENCE).await?.is_empty() {
+            conn.note_absence().await?;
+        }
         conn.hear(&self.replica, now, now - FORGOTTEN).await?;
         let leader =
             if self.wants_lead { Some(conn.take_lead(&self.replica, now, now + LEAD).await?) } else { None };
         let replicas = conn.replicas(now - SILENCE).await?;
-        let working = replicas.iter().filter(|replica| replica.works).count();
-        let others = replicas.into_iter().filter(|replica| replica.id != self.replica.id).collect();
+        let working = replicas.iter().filter(|(replica, _)| replica.works).count();
+        let (others, heard) = replicas
+            .into_iter()
+            .filter(|(replica, _)| replica.id != self.replica.id)
+            .map(|(replica, at)| (replica.clone(), (replica.id, at)))
+            .unzip();
         let leads = leader.as_ref().is_some_and(|leader| leader.id == self.replica.id);
-        Ok((now, View { working, leads, others, leader }))
+        Ok(Beaten { now, view: View { working, leads, others, leader }, heard })
+    }
+}
+
+struct ForgetAbsence;
+
+impl Operation for ForgetAbsence {
+    type Output = ();
+    const TURN: Turn = Turn::Alone;
+
+    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
+        conn.forget_absence().await
     }
 }
 

@@ -147,5 +147,7 @@ CREATE TABLE IF NOT EXISTS dingsync_lead (
     name    VARCHAR(64) NOT NULL PRIMARY KEY,
     replica BIGINT NOT NULL,
     holder  VARCHAR(255) NOT NULL,
-    until   BIGINT NOT NULL
+    until   BIGINT NOT NULL,
+    -- 1 while what happened in the absence of all processes has still to be found.
+    catch_up BIGINT NOT NULL DEFAULT 0
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

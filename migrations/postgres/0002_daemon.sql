@@ -148,5 +148,7 @@ CREATE TABLE dingsync_lead (
     name    TEXT    NOT NULL PRIMARY KEY,
     replica BIGINT NOT NULL,
     holder  TEXT    NOT NULL,
-    until   BIGINT NOT NULL
+    until   BIGINT NOT NULL,
+    -- 1 while what happened in the absence of all processes has still to be found.
+    catch_up BIGINT NOT NULL DEFAULT 0
 );

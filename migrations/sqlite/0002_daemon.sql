@@ -148,7 +148,9 @@ CREATE TABLE dingsync_lead (
     name    TEXT    NOT NULL PRIMARY KEY,
     replica INTEGER NOT NULL,
     holder  TEXT    NOT NULL,
-    until   INTEGER NOT NULL
+    until   INTEGER NOT NULL,
+    -- 1 while what happened in the absence of all processes has still to be found.
+    catch_up INTEGER NOT NULL DEFAULT 0
 );
 
 -- What the planner is to assume: without statistics it believes that corp_id alone narrows a search. The figures are

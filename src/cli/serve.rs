@@ -12,26 +12,33 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use clap::{Args, ValueEnum};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 use tracing::{info, warn};
 
 use super::exit::{Exit, Failure};
-use super::session::{DAEMON, holder};
+use super::session::{DAEMON, holder, replica};
 use super::{App, stop_on_signals};
+use crate::clock::SharedClock;
 use crate::config::{Config, Needs};
 use crate::dingtalk::crypto::AesKey;
 use crate::http::{self, Limits};
 use crate::lifecycle::{Pulse, Tasks};
 use crate::ops;
 use crate::receive::{self, CallbackEndpoint, Callbacks, Door, InboxStats, Wakes};
+use crate::replicas::{DatabaseClock, Membership};
 use crate::secret::Secret;
 use crate::store::{ExclusiveUse, Store, StoreError};
-use crate::sync::{Engine, classify, prepare};
+use crate::sync::{Engine, classify, lead, prepare};
 use crate::telemetry::Metrics;
 
 const DATABASE_PAUSE: Duration = Duration::from_millis(500);
+/// Before a newcomer works, the others have heard of it and given it its share.
+const MAKING_ROOM: Duration = Duration::from_millis(2_500);
+/// How long telling the others may take at the end.
+const LEAVING: Duration = Duration::from_secs(3);
 /// How often the log says again what is waited for.
 const REMINDER: Duration = Duration::from_secs(30);
 /// How often files that hold secrets are looked at.
@@ -62,6 +69,9 @@ pub(super) struct Daemon<'app> {
     config: Config,
     pub(super) store: Store,
     metrics: Metrics,
+    clock: SharedClock,
+    /// `None` on an embedded file, which this process has alone.
+    membership: Option<Membership>,
     /// `None` in a process that only receives.
     pub(super) engine: Option<Engine>,
     inboxes: HashMap<String, Arc<InboxStats>>,
@@ -77,6 +87,7 @@ pub(super) struct Running {
     /// What DingTalk reaches; `None` in a process that only works.
     pub(super) callbacks: Option<SocketAddr>,
     tasks: Tasks,
+    membership: Option<Membership>,
     /// `None` if the shutdown came before the database was in place.
     alone: Option<ExclusiveUse>,
 }
@@ -84,9 +95,22 @@ pub(super) struct Running {
 impl Running {
     /// Waits for the shutdown, and for the end of everything after it.
     pub(super) async fn wait(self) -> Result<(), Failure> {
-        self.tasks.wait().await?;
+        let Self { tasks, membership, alone, .. } = self;
+        let shutdown = tasks.shutdown();
+        let leaving = async {
+            shutdown.cancelled().await;
+            match membership {
+                Some(membership) if alone.is_some() => membership.leave().await,
+                _ => {}
+            }
+        };
+        // Whoever leaves waits for no longer than the tasks do.
+        let (ended, ()) = tokio::join!(tasks.wait(), async {
+            drop(tokio::time::timeout(LEAVING, leaving).await);
+        });
+        ended?;
         info!("stopped");
-        drop(self.alone);
+        drop(alone);
         Ok(())
     }
 }
@@ -118,10 +142,17 @@ impl<'app> Daemon<'app> {
         let mut tasks = Tasks::new(shutdown);
         tasks.spawn("database writer", writer);
         let metrics = Metrics::new();
-        let engine = match args.only {
-            Some(Half::Receive) => None,
-            Some(Half::Work) | None => Some(Engine::new(&config, &store, &app.clock, &app.random, &metrics)?),
+        let works = args.only != Some(Half::Receive);
+        let (clock, membership) = if store.is_shared() {
+            let clock = Arc::new(DatabaseClock::new(Arc::clone(&app.clock)));
+            let replica = replica(app, DAEMON, works);
+            let membership = Membership::new(store.clone(), replica, Arc::clone(&clock), works);
+            (clock as SharedClock, Some(membership))
+        } else {
+            (Arc::clone(&app.clock), None)
         };
+        let engine =
+            if works { Some(Engine::new(&config, &store, &clock, &app.random, &metrics)?) } else { None };
         let inboxes = config.corps.iter().map(|corp| (corp.name.clone(), Arc::default())).collect();
         Ok(Self {
             app,
@@ -129,6 +160,8 @@ impl<'app> Daemon<'app> {
             config,
             store,
             metrics,
+            clock,
+            membership,
             engine,
             inboxes,
             in_place: Arc::default(),
@@ -154,7 +187,8 @@ impl<'app> Daemon<'app> {
         if alone.is_some() {
             self.start_behind_database();
         }
-        Ok(Running { ops, callbacks, tasks: self.tasks, alone })
+        let Self { tasks, membership, .. } = self;
+        Ok(Running { ops, callbacks, tasks, membership, alone })
     }
 
     /// Takes the database if it is to be had. A second daemon is refused; a command that has it will end.
@@ -182,7 +216,8 @@ impl<'app> Daemon<'app> {
             pulses: self.tasks.pulses(),
             metrics: self.metrics.clone(),
             tokens: self.config.ops.tokens.clone(),
-            clock: Arc::clone(&self.app.clock),
+            stopping: self.tasks.shutdown(),
+            clock: Arc::clone(&self.clock),
         });
         let limits = Limits { drain: Duration::from_secs(1), ..Limits::default() };
         let serving = http::serve(listener, router, limits, self.tasks.shutdown());
@@ -202,8 +237,16 @@ impl<'app> Daemon<'app> {
         }
         let router = Router::new().fallback(through_gate).with_state(Arc::clone(&self.gate));
         let limits = Limits { connections: self.config.server.connections, ..Limits::default() };
-        let serving = http::serve(listener, router, limits, self.tasks.shutdown());
-        self.tasks.spawn("callback listener", serving);
+        let (closing, delay) = (CancellationToken::new(), self.config.server.shutdown_delay);
+        let (shutdown, close) = (self.tasks.shutdown(), closing.clone());
+        self.tasks.spawn("callback listener", async move {
+            let later = async {
+                shutdown.cancelled().await;
+                tokio::time::sleep(delay).await;
+                close.cancel();
+            };
+            tokio::join!(http::serve(listener, router, limits, closing), later);
+        });
         Ok(address)
     }
 
@@ -228,6 +271,7 @@ impl<'app> Daemon<'app> {
             Some(alone) => alone,
             None => self.store.take(&holder(DAEMON))?,
         };
+        let now = self.app.clock.now();
         if self.args.no_migrate {
             let missing = self.store.missing_migrations().await?;
             if missing > 0 {
@@ -236,11 +280,11 @@ impl<'app> Daemon<'app> {
                 )));
             }
         } else {
-            self.store.migrate(&alone, self.app.clock.now()).await?;
+            self.store.migrate(&alone, now).await?;
         }
-        prepare(&self.store, &self.config, self.app.clock.now()).await?;
-        if let Some(engine) = &self.engine {
-            engine.request_first_runs().await?;
+        prepare(&self.store, &self.config, now).await?;
+        if let Some(membership) = &self.membership {
+            membership.beat().await?;
         }
         Ok(alone)
     }
@@ -253,17 +297,56 @@ impl<'app> Daemon<'app> {
         if self.args.only != Some(Half::Work) {
             self.open_gate();
         }
+        let leads = self.join_others();
         let tasks = &mut self.tasks;
         if let Some(engine) = &self.engine {
-            engine.spawn_workers(tasks);
-            engine.spawn_runs(tasks);
-            engine.spawn_schedules(tasks, &self.config);
+            let has_others = |membership: &Membership| !membership.view().borrow().others.is_empty();
+            let delay =
+                if self.membership.as_ref().is_some_and(has_others) { MAKING_ROOM } else { Duration::ZERO };
+            engine.spawn_workers(tasks, delay);
+            let pulse = tasks.pulse("lead");
+            let reconcile = self.config.reconcile;
+            let leading = lead(
+                engine.clone(),
+                reconcile,
+                self.membership.clone(),
+                leads,
+                self.metrics.clone(),
+                tasks.shutdown(),
+                pulse,
+            );
+            tasks.spawn("lead", leading);
         }
         let pulse = tasks.pulse("secrets");
         let secrets = self.config.secrets_in_files();
         tasks.spawn("secrets", watch_secrets(secrets, tasks.shutdown(), pulse));
         self.in_place.store(true, Ordering::Release);
         info!("ready");
+    }
+
+    /// Shows the others that this process is there, and keeps to its share of the calls. Brings whether it leads.
+    fn join_others(&mut self) -> watch::Receiver<bool> {
+        let Some(membership) = self.membership.clone() else { return watch::channel(true).1 };
+        let (leads, leading) = watch::channel(false);
+        let mut view = membership.view();
+        let (engine, tasks) = (self.engine.clone(), &mut self.tasks);
+        let (shutdown, pulse) = (tasks.shutdown(), tasks.pulse("membership"));
+        tasks.spawn("membership", membership.live(shutdown.clone(), pulse));
+        tasks.spawn("share", async move {
+            loop {
+                let seen = view.borrow_and_update().clone();
+                if let Some(engine) = &engine {
+                    engine.share(seen.working);
+                }
+                leads.send_replace(seen.leads);
+                tokio::select! {
+                    Ok(()) = view.changed() => {}
+                    () = shutdown.cancelled() => return,
+                    else => return,
+                }
+            }
+        });
+        leading
     }
 
     /// Lets callbacks through to the database.
@@ -274,7 +357,7 @@ impl<'app> Daemon<'app> {
             .flat_map(Engine::contexts)
             .map(|context| (context.corp_id.clone(), Arc::clone(&context.wake)))
             .collect();
-        let (door, committing) = Door::open(self.store.clone(), Arc::clone(&self.app.clock), wakes);
+        let (door, committing) = Door::open(self.store.clone(), Arc::clone(&self.clock), wakes);
         self.tasks.spawn("inbox", committing);
         let endpoints = self.config.corps.iter().filter_map(|corp| {
             let stats = self.inboxes.get(&corp.name).cloned().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! A command's way to the database: beside a running daemon, which then does what has to read DingTalk, or alone, when
 //! the command does that itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -8,9 +9,11 @@ use tracing::{info, warn};
 
 use super::App;
 use super::exit::Failure;
+use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::lifecycle::Tasks;
-use crate::store::{ExclusiveUse, Store, StoreError};
+use crate::replicas::{DatabaseClock, Membership, SILENCE};
+use crate::store::{ExclusiveUse, Replica, Store, StoreError};
 use crate::sync::{Engine, prepare};
 use crate::telemetry::Metrics;
 
@@ -27,12 +30,20 @@ pub(super) struct Session {
     alone: Option<ExclusiveUse>,
 }
 
+/// What a process says of itself to the others on a server.
+pub(super) fn replica(app: &App, command: &str, works: bool) -> Replica {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = if host.trim().is_empty() { "this machine" } else { host.trim() };
+    let holder = format!("{} on {host}", holder(command));
+    Replica { id: (app.random.number() >> 1) as i64, holder, works }
+}
+
 /// What stands in the lock file.
 pub(super) fn holder(command: &str) -> String {
     format!("{command}, process {}", std::process::id())
 }
 
-/// Takes the database, unless a daemon has it. Another command that has it is waited for.
+/// Takes a file, unless a daemon has it. Another command that has it is waited for.
 pub(super) async fn take_unless_served(
     store: &Store,
     command: &str,
@@ -54,6 +65,50 @@ pub(super) async fn take_unless_served(
     }
 }
 
+/// On a server: leads, unless a daemon with workers runs there. Another command that leads is waited for.
+async fn lead_unless_served(
+    app: &App,
+    store: &Store,
+    clock: &Arc<DatabaseClock>,
+    command: &str,
+    tasks: &mut Tasks,
+) -> Result<bool, StoreError> {
+    let is_daemon = |replica: &Replica| replica.works && replica.holder.starts_with(DAEMON);
+    if daemons(store).await?.iter().any(is_daemon) {
+        return Ok(false);
+    }
+    let membership = Membership::new(store.clone(), replica(app, command, true), Arc::clone(clock), true);
+    let mut told = false;
+    loop {
+        let view = membership.beat().await?;
+        if view.leads {
+            let (shutdown, pulse) = (tasks.shutdown(), tasks.pulse("membership"));
+            tasks.spawn("membership", async move {
+                membership.clone().live(shutdown, pulse).await;
+                membership.leave().await;
+            });
+            return Ok(true);
+        }
+        if view.others.iter().any(is_daemon) {
+            membership.leave().await;
+            return Ok(false);
+        }
+        if !told {
+            let holder = view.leader.map(|leader| leader.holder);
+            info!(holder, "waiting for another command to end");
+            told = true;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// The processes that live on a server.
+async fn daemons(store: &Store) -> Result<Vec<Replica>, StoreError> {
+    let mut reader = store.reader().await?;
+    let now = reader.database_now().await?;
+    Ok(reader.replicas(now - SILENCE).await?.into_iter().map(|(replica, _)| replica).collect())
+}
+
 impl Session {
     /// Opens the database for `command`, with the schema in place.
     pub(super) async fn open(app: &App, config: &Config, command: &str) -> Result<Self, Failure> {
@@ -61,7 +116,15 @@ impl Session {
         let shutdown = CancellationToken::new();
         let mut tasks = Tasks::new(shutdown.clone());
         tasks.spawn("database writer", writer);
-        let alone = take_unless_served(&store, command).await?;
+        let clock = Arc::new(DatabaseClock::new(Arc::clone(&app.clock)));
+        let alone = if store.is_shared() {
+            let shared = store.take(&holder(command))?;
+            store.migrate(&shared, app.clock.now()).await?;
+            prepare(&store, config, app.clock.now()).await?;
+            lead_unless_served(app, &store, &clock, command, &mut tasks).await?.then_some(shared)
+        } else {
+            take_unless_served(&store, command).await?
+        };
         match &alone {
             Some(alone) => store.migrate(alone, app.clock.now()).await?,
             None => {
@@ -75,7 +138,8 @@ impl Session {
             }
         }
         let metrics = Metrics::new();
-        let engine = Engine::new(config, &store, &app.clock, &app.random, &metrics)?;
+        let clock = if store.is_shared() { clock as SharedClock } else { Arc::clone(&app.clock) };
+        let engine = Engine::new(config, &store, &clock, &app.random, &metrics)?;
         if alone.is_some() {
             prepare(&store, config, app.clock.now()).await?;
         }
@@ -90,7 +154,7 @@ impl Session {
     /// Starts workers, where no daemon has any.
     pub(super) fn work(&mut self) {
         if self.is_alone() {
-            self.engine.spawn_workers(&mut self.tasks);
+            self.engine.spawn_workers(&mut self.tasks, Duration::ZERO);
         }
     }
 

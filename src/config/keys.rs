@@ -22,6 +22,8 @@ pub enum Kind {
     Share,
     /// Such as `30s`, `5m`, `1h`.
     Duration,
+    /// As [`Self::Duration`], from `0s` to `5s`.
+    Delay,
     /// A time of day, such as `03:17`.
     TimeOfDay,
     /// `address:port`.
@@ -78,6 +80,12 @@ pub const KEYS: &[Key] = &[
         "what DingTalk reaches; serves callbacks and nothing else",
     ),
     key("server.connections", Kind::Count(1), "1024", "callback connections open at once; further ones wait"),
+    key(
+        "server.shutdown_delay",
+        Kind::Delay,
+        "0s",
+        "after SIGTERM callbacks are taken for so long yet, at most 5s, while `readyz` says no: for a load balancer to notice",
+    ),
     key("ops.listen", Kind::Address, "127.0.0.1:8081", "health, metrics, status; keep it off the Internet"),
     key(
         "ops.tokens.*.token",

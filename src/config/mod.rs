@@ -49,6 +49,8 @@ pub struct Server {
     pub listen: String,
     /// Connections open at once.
     pub connections: usize,
+    /// For how long callbacks are taken after the signal to stop.
+    pub shutdown_delay: Duration,
 }
 
 /// The listener for operators.

@@ -24,15 +24,14 @@ pub(super) fn config(layers: &Layers, needs: Needs, problems: &mut Vec<Problem>)
     let mut reader = Reader { layers, problems };
     let names = reader.names("corps");
     if names.is_empty() {
-        reader.problems.push(Problem::missing(
-            "corps",
-            "is missing: describe at least one organisation in a table such as [corps.main], or in variables such as DINGSYNC_CORPS__MAIN__CORP_ID",
-        ));
+        reader.problems.push(Problem::missing("corps", no_corps(layers.file.as_deref())));
     }
     let mut corps: Vec<Option<Corp>> = Vec::new();
     for name in &names {
-        if reader.parsed::<bool>(&format!("corps.{name}.enabled"))? {
-            corps.push(reader.corp(name, needs));
+        match reader.parsed::<bool>(&format!("corps.{name}.enabled")) {
+            Some(false) => {}
+            Some(true) => corps.push(reader.corp(name, needs)),
+            None => corps.push(None),
         }
     }
     let tokens: Vec<Option<OpsToken>> = reader
@@ -45,29 +44,40 @@ pub(super) fn config(layers: &Layers, needs: Needs, problems: &mut Vec<Problem>)
         })
         .collect();
     let database_url = reader.secret("database.url");
-    let server =
-        Server { listen: reader.text("server.listen")?, connections: reader.parsed("server.connections")? };
-    let ops_listen = reader.text("ops.listen")?;
+    // Everything is read before anything is missed, so that all problems are told at once.
+    let server = (reader.text("server.listen"), reader.parsed("server.connections"));
+    let shutdown_delay = reader.duration("server.shutdown_delay");
+    let ops_listen = reader.text("ops.listen");
+    let address_calls_per_20s = reader.parsed("dingtalk.address_calls_per_20s");
+    let (max_deletions, max_share) = (reader.parsed("guard.max_deletions"), reader.parsed("guard.max_share"));
+    let window = reader.duration("guard.window");
+    let daily_at = reader.parsed::<Time>("reconcile.daily_at");
+    let without_callbacks_every = reader.duration("reconcile.without_callbacks_every");
+    let (format, level) = (reader.text("log.format"), reader.text("log.level"));
     let config = Config {
         database_url: database_url?,
-        server,
-        ops: Ops { listen: ops_listen, tokens: tokens.into_iter().collect::<Option<_>>()? },
-        address_calls_per_20s: reader.parsed("dingtalk.address_calls_per_20s")?,
+        server: Server { listen: server.0?, connections: server.1?, shutdown_delay: shutdown_delay? },
+        ops: Ops { listen: ops_listen?, tokens: tokens.into_iter().collect::<Option<_>>()? },
+        address_calls_per_20s: address_calls_per_20s?,
         corps: corps.into_iter().collect::<Option<_>>()?,
-        guard: Guard {
-            max_deletions: reader.parsed("guard.max_deletions")?,
-            max_share: reader.parsed("guard.max_share")?,
-            window: reader.duration("guard.window")?,
-        },
-        reconcile: Reconcile {
-            daily_at: reader.parsed::<Time>("reconcile.daily_at")?,
-            without_callbacks_every: reader.duration("reconcile.without_callbacks_every")?,
-        },
-        log: Log { json: reader.text("log.format")? == "json", level: reader.text("log.level")? },
-        effective: reader.effective(),
+        guard: Guard { max_deletions: max_deletions?, max_share: max_share?, window: window? },
+        reconcile: Reconcile { daily_at: daily_at?, without_callbacks_every: without_callbacks_every? },
+        log: Log { json: format? == "json", level: level? },
+        effective: reader.effective(&names),
     };
     reader.refuse_twins(&config.corps);
     Some(config)
+}
+
+fn no_corps(file: Option<&Path>) -> String {
+    let file = match file {
+        Some(path) => format!("in {}", path.display()),
+        None => "in a file ./dingsync.toml, of which there is none here".to_owned(),
+    };
+    format!(
+        "is missing: describe at least one organisation in a table such as [corps.main] {file}, or in variables \
+         such as DINGSYNC_CORPS__MAIN__CORP_ID"
+    )
 }
 
 struct Reader<'a> {
@@ -314,7 +324,7 @@ impl Reader<'_> {
         }
     }
 
-    fn effective(&self) -> Vec<Effective> {
+    fn effective(&self, corps: &[String]) -> Vec<Effective> {
         let mut all: Vec<Effective> = Vec::new();
         for key in KEYS {
             let set = self
@@ -322,8 +332,15 @@ impl Reader<'_> {
                 .entries
                 .iter()
                 .filter(|(path, _)| keys::find(path).is_some_and(|found| found.key.path == key.path));
-            let before = all.len();
+            let mut defaults: Vec<String> = match key.path.strip_prefix("corps.*.") {
+                Some(rest) if !key.default.is_empty() => {
+                    corps.iter().map(|name| format!("corps.{name}.{rest}")).collect()
+                }
+                _ if key.path.contains('*') => Vec::new(),
+                _ => vec![key.path.to_owned()],
+            };
             for (path, entry) in set {
+                defaults.retain(|unset| unset != path && format!("{unset}_file") != *path);
                 let in_file = path.ends_with("_file");
                 let value = match (&entry.written, key.kind) {
                     (_, kind) if kind.is_secret() && !in_file => "(hidden)".to_owned(),
@@ -332,13 +349,11 @@ impl Reader<'_> {
                 };
                 all.push(Effective { path: path.clone(), value, origin: entry.origin.clone() });
             }
-            if all.len() == before && !key.path.contains('*') {
-                all.push(Effective {
-                    path: key.path.to_owned(),
-                    value: key.default.to_owned(),
-                    origin: Origin::Default,
-                });
-            }
+            all.extend(defaults.into_iter().map(|path| Effective {
+                path,
+                value: key.default.to_owned(),
+                origin: Origin::Default,
+            }));
         }
         all
     }
@@ -346,6 +361,8 @@ impl Reader<'_> {
 
 /// Whether `text` has the form that `key` asks for; if not, what is wrong.
 const DATABASES: [&str; 5] = ["sqlite", "postgres", "postgresql", "mysql", "mariadb"];
+/// The whole stop has ten seconds.
+const LONGEST_DELAY: SignedDuration = SignedDuration::from_secs(5);
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 fn check(key: &Key, text: &str) -> Result<(), String> {
@@ -364,6 +381,9 @@ fn check(key: &Key, text: &str) -> Result<(), String> {
         Kind::Rate => text.parse::<f64>().is_ok_and(|rate| rate == 0.0 || (rate.is_finite() && rate >= 0.01)),
         Kind::Share => text.parse::<f64>().is_ok_and(|share| (0.0..=1.0).contains(&share)),
         Kind::Duration => text.parse::<SignedDuration>().is_ok_and(|length| length.is_positive()),
+        Kind::Delay => text
+            .parse::<SignedDuration>()
+            .is_ok_and(|length| (SignedDuration::ZERO..=LONGEST_DELAY).contains(&length)),
         Kind::TimeOfDay => text.parse::<Time>().is_ok(),
         Kind::Address => {
             text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
@@ -387,6 +407,7 @@ fn check(key: &Key, text: &str) -> Result<(), String> {
         Kind::Rate => "must be a number: 0.01 or more, or 0 for no bound".to_owned(),
         Kind::Share => "must be a number from 0 to 1, such as 0.1 for a tenth".to_owned(),
         Kind::Duration => "must be a length of time such as 30s, 5m or 1h".to_owned(),
+        Kind::Delay => "must be a length of time from 0s to 5s".to_owned(),
         Kind::TimeOfDay => "must be a time of day such as 03:17".to_owned(),
         Kind::Address => "must be an address and a port, such as 127.0.0.1:8081".to_owned(),
         Kind::Url => String::new(),

@@ -177,6 +177,11 @@ impl Client {
         self.lines.get(endpoint.path).expect("every endpoint that is called is listed in MIRROR_READS")
     }
 
+    /// Divides the allowance of the application by so many processes.
+    pub fn share(&self, processes: usize) {
+        self.lines.values().for_each(|line| line.pacer.share(processes));
+    }
+
     /// How many calls of an API path were answered as they should be.
     pub fn answers(&self, path: &str) -> u64 {
         self.lines.get(path).map_or(0, |line| line.answers.load(Ordering::Relaxed))

@@ -5,6 +5,7 @@
 //! refusal pauses the path and lowers its rate, calm raises it again, carefully near the rate that was refused last.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ const LONGEST_COURTESY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 struct State {
     /// Calls a second that the configuration allows.
+    allowed: f64,
+    /// What of them is this process's.
     bound: f64,
     /// Calls a second at the moment; infinite until DingTalk refuses one, where nothing bounds it.
     rate: f64,
@@ -63,6 +66,7 @@ impl Pacer {
         let now = Instant::now();
         Self {
             state: Mutex::new(State {
+                allowed: bound,
                 bound,
                 rate: bound,
                 refused_at: None,
@@ -73,6 +77,16 @@ impl Pacer {
                 second: (now, 0, 0),
             }),
         }
+    }
+
+    /// Divides the allowance by so many processes.
+    pub fn share(&self, processes: usize) {
+        let mut state = self.lock();
+        let bound = shared(state.allowed, processes);
+        if state.rate >= state.bound || state.rate > bound {
+            state.rate = bound;
+        }
+        state.bound = bound;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -121,6 +135,14 @@ impl Pacer {
         let mut state = self.lock();
         state.paused_until = state.paused_until.max(Instant::now() + pause);
     }
+}
+
+/// The part of an allowance of calls a second that one of so many processes may use. Each spaces its calls by itself, so
+/// that in one second each may make one more than its part: that is kept back.
+fn shared(allowed: f64, processes: usize) -> f64 {
+    let processes = processes.max(1) as f64;
+    let kept_back = (allowed - (processes - 1.0)).max(allowed / 2.0);
+    kept_back / processes
 }
 
 impl State {
@@ -190,17 +212,27 @@ struct AddressState {
 #[derive(Debug)]
 pub struct AddressAllowance {
     calls: u32,
+    processes: AtomicU32,
     state: Mutex<AddressState>,
 }
 
 impl AddressAllowance {
     /// At most `calls` in any 20 seconds; 0 is no bound of our own.
     pub fn new(calls: u32) -> Self {
-        Self { calls, state: Mutex::new(AddressState { whole_at: Instant::now(), bans: HashMap::new() }) }
+        Self {
+            calls,
+            processes: AtomicU32::new(1),
+            state: Mutex::new(AddressState { whole_at: Instant::now(), bans: HashMap::new() }),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, AddressState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Divides the allowance by so many processes: they may stand behind one address.
+    pub fn share(&self, processes: usize) {
+        self.processes.store(u32::try_from(processes).unwrap_or(u32::MAX).max(1), Ordering::Relaxed);
     }
 
     /// Waits until this address may make a call. Not for those who find it banned: see [`Self::banned_until`].
@@ -215,8 +247,9 @@ impl AddressAllowance {
             return None;
         }
         // A tenth may go at once, the rest is spread over the window: together never more than the allowance.
-        let burst = f64::from(self.calls) / 10.0;
-        let spacing = ADDRESS_WINDOW.div_f64(f64::from(self.calls) - burst);
+        let calls = f64::from(self.calls) / f64::from(self.processes.load(Ordering::Relaxed));
+        let burst = calls / 10.0;
+        let spacing = ADDRESS_WINDOW.div_f64(calls - burst);
         let tolerance = spacing.mul_f64(burst.max(1.0) - 1.0);
         let mut state = self.lock();
         let due = state.whole_at.max(now);

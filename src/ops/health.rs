@@ -11,18 +11,21 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use crate::store::{Conn, Operation, Outage, Store, StoreError, Turn};
 
 /// A look at the database is good for this long, however often somebody asks.
 const GOOD_FOR: Duration = Duration::from_secs(1);
+const STOPPING: &str = "stopping";
 const DEADLINE: Duration = Duration::from_secs(2);
 
 /// Finds out whether the database can be written.
 pub(super) struct Readiness {
     store: Store,
     in_place: Arc<AtomicBool>,
+    stopping: CancellationToken,
     last: Mutex<Option<(Instant, Result<(), Unready>)>>,
 }
 
@@ -33,11 +36,22 @@ struct Unready {
 }
 
 impl Readiness {
-    pub(super) fn new(store: Store, in_place: Arc<AtomicBool>) -> Self {
-        Self { store, in_place, last: Mutex::new(None) }
+    pub(super) fn new(store: Store, in_place: Arc<AtomicBool>, stopping: CancellationToken) -> Self {
+        Self { store, in_place, stopping, last: Mutex::new(None) }
+    }
+
+    /// Whether the database can be written, a short while ago at the earliest.
+    pub(super) async fn database_is_up(&self) -> bool {
+        match self.look().await {
+            Ok(()) => true,
+            Err(unready) => unready.reason == STOPPING,
+        }
     }
 
     async fn look(&self) -> Result<(), Unready> {
+        if self.stopping.is_cancelled() {
+            return Err(Unready { reason: STOPPING, detail: "the daemon is stopping".to_owned() });
+        }
         if !self.in_place.load(Ordering::Acquire) {
             let detail = "the database is not in place yet; the log says what it waits for".to_owned();
             return Err(Unready { reason: "starting", detail });

@@ -11,6 +11,8 @@ use axum::Router;
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::clock::SharedClock;
 use crate::config::OpsToken;
 use crate::lifecycle::Pulses;
@@ -43,6 +45,8 @@ pub struct Ops {
     pub store: Store,
     /// True once the database is in place: before that, nothing can be committed.
     pub in_place: Arc<AtomicBool>,
+    /// Cancelled when the process begins to stop: then no further callbacks are wanted.
+    pub stopping: CancellationToken,
     /// Signs of life.
     pub pulses: Pulses,
     /// Counts.
@@ -60,7 +64,7 @@ struct Shared {
 
 /// The routes of the operators' listener.
 pub fn router(ops: Ops) -> Router {
-    let readiness = Readiness::new(ops.store.clone(), Arc::clone(&ops.in_place));
+    let readiness = Readiness::new(ops.store.clone(), Arc::clone(&ops.in_place), ops.stopping.clone());
     let shared = Arc::new(Shared { ops, readiness });
     let api = Router::new()
         .route("/api/v1/status", get(status::status))

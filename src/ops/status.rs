@@ -214,6 +214,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Response {
 
 /// `GET /metrics`
 pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    shared.ops.metrics.database(shared.readiness.database_is_up().await);
     if let Err(error) = shared.refresh_gauges().await {
         // The counters are worth having without the gauges.
         tracing::debug!(%error, "gauges are outdated");

@@ -34,11 +34,11 @@ impl Conn {
                 Ok(Self::new(Session::Sqlite(session)))
             }
             Target::Postgres(address) => {
-                let session = postgres::Session::connect(address).await?;
+                let session = Box::pin(postgres::Session::connect(address)).await?;
                 Ok(Self::new(Session::Postgres(session)))
             }
             Target::Mysql(address) => {
-                let session = mysql::Session::connect(address).await?;
+                let session = Box::pin(mysql::Session::connect(address)).await?;
                 Ok(Self::new(Session::Mysql(session)))
             }
         }

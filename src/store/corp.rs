@@ -183,6 +183,20 @@ impl Conn {
         Ok(())
     }
 
+    /// Whether everybody has to be visible before anybody's details are read.
+    pub async fn details_wait(&mut self, corp_id: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT details_wait FROM dingsync_corp WHERE corp_id = ?";
+        Ok(self.number(sql, args![corp_id]).await? != 0)
+    }
+
+    /// Notes whether details have to wait.
+    pub async fn set_details_wait(&mut self, corp_id: &str, wait: bool) -> Result<(), StoreError> {
+        let sql = "UPDATE dingsync_corp SET details_wait = ? WHERE corp_id = ? AND details_wait <> ?";
+        let wait = i64::from(wait);
+        self.execute(sql, args![wait, corp_id, wait]).await?;
+        Ok(())
+    }
+
     /// Notes that nobody goes on with the pulls of organisations that are not configured any more.
     pub async fn give_up_other_pulls(
         &mut self,

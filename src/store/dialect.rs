@@ -90,14 +90,12 @@ impl Dialect {
             return sql.to_owned();
         }
         let mut placed = String::with_capacity(sql.len() + 32);
-        let mut number = 0;
-        for part in sql.split('?') {
+        for (number, part) in sql.split('?').enumerate() {
             if number > 0 {
                 placed.push('$');
                 placed.push_str(&number.to_string());
             }
             placed.push_str(part);
-            number += 1;
         }
         placed
     }

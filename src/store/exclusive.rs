@@ -23,7 +23,7 @@ impl ExclusiveUse {
     /// Takes the lock for `holder` ("serve, process 4711"), or tells who has it.
     pub(super) fn take(database: &Path, holder: &str) -> Result<Self, StoreError> {
         let path = lock_path(database);
-        let io = |error: std::io::Error| io_failure(&error);
+        let io = |error: std::io::Error| io_failure(&path, &error);
         let mut file =
             File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
         match file.try_lock() {

@@ -153,7 +153,7 @@ impl Conn {
                 .await
             }
             Dialect::Mysql => {
-                let sql = "SELECT GET_LOCK(CONCAT('dingsync ', SHA1(DATABASE())), 15)";
+                let sql = "SELECT GET_LOCK(LEFT(CONCAT('dingsync ', DATABASE()), 64), 15)";
                 match self.number(sql, &[]).await? {
                     1 => Ok(()),
                     _ => Err(StoreError::Conflict("another process is changing the schema".into())),
@@ -170,7 +170,7 @@ impl Conn {
                     .await
             }
             Dialect::Mysql => {
-                self.number("SELECT RELEASE_LOCK(CONCAT('dingsync ', SHA1(DATABASE())))", &[]).await.map(drop)
+                self.number("SELECT RELEASE_LOCK(LEFT(CONCAT('dingsync ', DATABASE()), 64))", &[]).await.map(drop)
             }
         }
     }

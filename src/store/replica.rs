@@ -49,19 +49,50 @@ impl Conn {
         Ok(())
     }
 
-    /// The processes that were heard of since `since`.
-    pub async fn replicas(&mut self, since: Timestamp) -> Result<Vec<Replica>, StoreError> {
-        let sql = "SELECT id, holder, works FROM dingsync_replica WHERE heard_at >= ? ORDER BY id";
+    /// The processes that were heard of since `since`, each with when that was.
+    pub async fn replicas(&mut self, since: Timestamp) -> Result<Vec<(Replica, Timestamp)>, StoreError> {
+        let sql = "SELECT id, holder, works, heard_at FROM dingsync_replica WHERE heard_at >= ? ORDER BY id";
         let rows = self.rows(sql, args![since.as_millisecond()]).await?;
         rows.iter()
             .map(|row| {
-                Ok(Replica {
+                let replica = Replica {
                     id: row.integer(0)?.unwrap_or_default(),
                     holder: row.text(1)?.unwrap_or_default(),
                     works: row.flag(2)?.unwrap_or_default(),
-                })
+                };
+                Ok((replica, row.millisecond(3)?.unwrap_or(since)))
             })
             .collect()
+    }
+
+    /// Notes that nobody was there for a while: whoever leads next has to find what happened.
+    pub async fn note_absence(&mut self) -> Result<(), StoreError> {
+        self.lay_out_lead().await?;
+        self.execute("UPDATE dingsync_lead SET catch_up = 1 WHERE name = 'leader'", &[]).await?;
+        Ok(())
+    }
+
+    /// Whether there was such an absence.
+    pub async fn was_absent(&mut self) -> Result<bool, StoreError> {
+        Ok(self.number("SELECT catch_up FROM dingsync_lead WHERE name = 'leader'", &[]).await? != 0)
+    }
+
+    /// Notes that what happened in the absence has been asked for.
+    pub async fn forget_absence(&mut self) -> Result<(), StoreError> {
+        self.execute("UPDATE dingsync_lead SET catch_up = 0 WHERE name = 'leader'", &[]).await?;
+        Ok(())
+    }
+
+    async fn lay_out_lead(&mut self) -> Result<(), StoreError> {
+        if self.row("SELECT name FROM dingsync_lead WHERE name = 'leader'", &[]).await?.is_some() {
+            return Ok(());
+        }
+        let sql = format!(
+            "INSERT INTO dingsync_lead (name, replica, holder, until) VALUES ('leader', 0, '', 0) {}",
+            self.dialect().keep("name"),
+        );
+        self.execute(sql, &[]).await?;
+        Ok(())
     }
 
     /// Takes or keeps the lead until `until`; brings who has it then.
@@ -71,13 +102,7 @@ impl Conn {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Replica, StoreError> {
-        let sql = format!(
-            "INSERT INTO dingsync_lead (name, replica, holder, until) VALUES ('leader', 0, '', 0) {}",
-            self.dialect().keep("name"),
-        );
-        if self.row("SELECT name FROM dingsync_lead WHERE name = 'leader'", &[]).await?.is_none() {
-            self.execute(sql, &[]).await?;
-        }
+        self.lay_out_lead().await?;
         let sql = "UPDATE dingsync_lead SET replica = ?, holder = ?, until = ? \
                    WHERE name = 'leader' AND (replica = ? OR until < ?)";
         let args =

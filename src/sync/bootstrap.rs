@@ -1,7 +1,6 @@
 //! The pull of a whole organisation. It only marks where to begin; walks mark the rest, so a kill at any point loses
 //! nothing, and events that come meanwhile are answered first.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -31,10 +30,9 @@ const USUAL_PAUSE: Duration = Duration::from_secs(2);
 impl Context {
     /// Pulls everything: comes back when every page has been stored, or is known not to be had.
     pub(super) async fn bootstrap(&self, run: &Run, patience: Patience) -> Result<End, WorkError> {
-        self.pulling.store(true, Ordering::Relaxed);
+        self.let_details_wait(true).await?;
         let result = self.pull(run, patience).await;
-        self.pulling.store(false, Ordering::Relaxed);
-        self.wake.notify_one();
+        self.let_details_wait(false).await?;
         result
     }
 
@@ -92,12 +90,19 @@ impl Context {
                 Ok(_) => {}
             }
             if left == 0 || moved.elapsed() > STUCK {
-                self.pulling.store(false, Ordering::Relaxed);
-                self.wake.notify_one();
-                return std::future::pending().await;
+                return match self.let_details_wait(false).await {
+                    Ok(()) => std::future::pending().await,
+                    Err(error) => error,
+                };
             }
             tokio::time::sleep(NOTE).await;
         }
+    }
+
+    async fn let_details_wait(&self, wait: bool) -> Result<(), StoreError> {
+        self.write(LetDetailsWait { corp_id: self.corp_id.clone(), wait }).await?;
+        self.wake.notify_one();
+        Ok(())
     }
 
     /// Notes and reports how far the pull is, until that fails.
@@ -210,6 +215,19 @@ impl Context {
 
     async fn note_metered_call(&self) -> Result<(), StoreError> {
         self.write(NoteMeteredCall { corp_id: self.corp_id.clone(), now: self.now() }).await
+    }
+}
+
+struct LetDetailsWait {
+    corp_id: String,
+    wait: bool,
+}
+
+impl Operation for LetDetailsWait {
+    type Output = ();
+
+    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
+        conn.set_details_wait(&self.corp_id, self.wait).await
     }
 }
 

@@ -35,8 +35,6 @@ pub struct Context {
     pub guard: config::Guard,
     /// Counts.
     pub metrics: Metrics,
-    /// True while a pull makes everybody visible: details wait for that.
-    pub pulling: AtomicBool,
     /// True where workers run: what waits in the ledger is being worked off.
     pub has_workers: AtomicBool,
     /// Rung when the ledger may hold something new.

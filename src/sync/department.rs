@@ -72,7 +72,7 @@ impl Operation for FinishDepartment {
         };
         let reading = Reading::of(standing, action);
         let finish = conclude(&self.claim, reading, self.stamp.now);
-        conn.finish(&self.claim, &finish, self.stamp.now).await?;
+        conn.finish(&self.claim, &finish, self.stamp.now);
         Ok(finish)
     }
 }

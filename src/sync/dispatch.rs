@@ -2,7 +2,6 @@
 //! API is out of order.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -117,10 +116,9 @@ impl Dispatcher {
             return Ok(wake_at);
         }
         // Everybody becomes visible before anybody's details are read; confirming reads are due at their time.
-        let details_wait = self.context.pulling.load(Ordering::Relaxed);
-        let ready = {
+        let (details_wait, ready) = {
             let mut reader = self.context.store.reader().await?;
-            reader.next_ready(&self.context.corp_id, details_wait).await?
+            reader.next_ready(&self.context.corp_id).await?
         };
         for (lane, kind, ready_at) in ready {
             let now = self.context.now();

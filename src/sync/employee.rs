@@ -192,7 +192,7 @@ impl Operation for FinishEmployee {
             }
         };
         let finish = conclude(&self.claim, reading, self.stamp.now);
-        conn.finish(&self.claim, &finish, self.stamp.now).await?;
+        conn.finish(&self.claim, &finish, self.stamp.now);
         Ok(Done { finish, replaced })
     }
 }

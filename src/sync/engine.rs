@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use thiserror::Error;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::dispatch::dispatch;
@@ -15,11 +18,11 @@ use super::schedule::schedule;
 use super::unexpected::Nonsense;
 use super::visibility::HiddenDepartments;
 use crate::clock::SharedClock;
-use crate::config::{Config, Corp};
+use crate::config::{self, Config, Corp};
 use crate::dingtalk::client::Settings;
 use crate::dingtalk::pace::AddressAllowance;
 use crate::dingtalk::{Client, TransportError};
-use crate::lifecycle::Tasks;
+use crate::lifecycle::{Pulse, Tasks};
 use crate::random::Random;
 use crate::store::{Conn, Operation, Store, StoreError};
 use crate::telemetry::{CallWatch, Metrics};
@@ -39,6 +42,7 @@ pub enum EngineError {
 #[derive(Debug, Clone)]
 pub struct Engine {
     corps: Vec<(Arc<Context>, Corp)>,
+    address: Arc<AddressAllowance>,
 }
 
 impl Engine {
@@ -73,7 +77,6 @@ impl Engine {
                 random: random.clone(),
                 guard: config.guard,
                 metrics: metrics.clone(),
-                pulling: AtomicBool::new(false),
                 has_workers: AtomicBool::new(false),
                 wake: Arc::new(Notify::new()),
                 permissions: FieldPermissions::default(),
@@ -82,7 +85,7 @@ impl Engine {
             };
             corps.push((Arc::new(context), corp.clone()));
         }
-        Ok(Self { corps })
+        Ok(Self { corps, address })
     }
 
     /// The contexts, in the order of the organisations' names.
@@ -95,59 +98,58 @@ impl Engine {
         self.contexts().find(|context| context.name == name)
     }
 
-    /// Asks for what a daemon does first: a pull, or a comparison that makes up for its absence.
-    pub async fn request_first_runs(&self) -> Result<(), StoreError> {
-        for context in self.contexts() {
-            context.request_first_runs().await?;
-        }
-        Ok(())
-    }
-
-    /// Starts the workers of every organisation.
-    pub fn spawn_workers(&self, tasks: &mut Tasks) {
+    /// Starts the workers of every organisation, after `delay`: those of other processes may have to make room first.
+    pub fn spawn_workers(&self, tasks: &mut Tasks, delay: Duration) {
         for context in self.contexts() {
             let name = format!("workers of {}", context.name);
             let pulse = tasks.pulse(&name);
             let shutdown = tasks.shutdown();
             context.has_workers.store(true, Ordering::Relaxed);
-            tasks.spawn(name, dispatch(Arc::clone(context), shutdown, pulse));
+            let context = Arc::clone(context);
+            tasks.spawn(name, async move {
+                tokio::select! {
+                    () = tokio::time::sleep(delay) => {}
+                    () = shutdown.cancelled() => {}
+                }
+                dispatch(context, shutdown, pulse).await;
+            });
         }
     }
 
-    /// Starts what carries out runs, for every organisation.
-    pub fn spawn_runs(&self, tasks: &mut Tasks) {
-        for context in self.contexts() {
-            let name = format!("runs of {}", context.name);
-            let pulse = tasks.pulse(&name);
-            let shutdown = tasks.shutdown();
-            tasks.spawn(name, carry_out_runs(Arc::clone(context), shutdown, pulse));
-        }
+    /// Divides the allowance of calls by so many processes.
+    pub fn share(&self, processes: usize) {
+        self.address.share(processes);
+        self.contexts().for_each(|context| context.client.share(processes));
     }
 
-    /// Starts the schedules.
-    pub fn spawn_schedules(&self, tasks: &mut Tasks, config: &Config) {
+    /// What only one process may do, for every organisation: runs and schedules. Ends when `term` does.
+    pub(super) fn lead(
+        &self,
+        reconcile: config::Reconcile,
+        term: &CancellationToken,
+        pulse: &Pulse,
+    ) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
         for (context, corp) in &self.corps {
-            let name = format!("schedule of {}", context.name);
-            let pulse = tasks.pulse(&name);
-            let shutdown = tasks.shutdown();
+            tasks.spawn(carry_out_runs(Arc::clone(context), term.clone(), pulse.clone()));
             let takes_callbacks = corp.callback.is_some();
-            tasks.spawn(
-                name,
-                schedule(Arc::clone(context), config.reconcile, takes_callbacks, shutdown, pulse),
-            );
+            let context = Arc::clone(context);
+            tasks.spawn(schedule(context, reconcile, takes_callbacks, term.clone(), pulse.clone()));
         }
+        tasks
     }
 }
 
-/// Makes the configured organisations known to the database, and tidies up behind processes that died: voids their
-/// leases, completes what they put off. Only for whoever has the database alone.
+/// Makes the configured organisations known to the database. Whoever has it alone tidies up behind processes that died:
+/// voids their leases, completes what they put off.
 pub async fn prepare(store: &Store, config: &Config, now: Timestamp) -> Result<(), StoreError> {
     let corps = config.corps.iter().map(|corp| (corp.corp_id.clone(), corp.name.clone())).collect();
-    store.write(Prepare { corps, now }).await.map(drop)
+    store.write(Prepare { corps, is_alone: !store.is_shared(), now }).await.map(drop)
 }
 
 struct Prepare {
     corps: Vec<(String, String)>,
+    is_alone: bool,
     now: Timestamp,
 }
 
@@ -157,6 +159,12 @@ impl Operation for Prepare {
     async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
         for (corp_id, name) in &self.corps {
             conn.register_corp(corp_id, name, self.now).await?;
+        }
+        if !self.is_alone {
+            return Ok(());
+        }
+        for (corp_id, _) in &self.corps {
+            conn.set_details_wait(corp_id, false).await?;
         }
         let configured: Vec<&str> = self.corps.iter().map(|(corp_id, _)| corp_id.as_str()).collect();
         conn.give_up_other_pulls(&configured, self.now).await?;

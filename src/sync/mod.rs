@@ -14,6 +14,7 @@ mod employee;
 mod engine;
 mod guard;
 mod hints;
+mod lead;
 mod outcome;
 mod permission;
 mod references;
@@ -32,6 +33,7 @@ pub use self::bootstrap::metering_month;
 pub use self::context::Context;
 pub use self::engine::{Engine, EngineError, prepare};
 pub use self::hints::classify;
+pub use self::lead::lead;
 pub use self::permission::FieldPermission;
 
 /// How long an object stays with a worker that shows no sign of life. Leases are renewed four times in that time.

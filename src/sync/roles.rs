@@ -203,7 +203,7 @@ impl Operation for FinishCatalogue {
     async fn run(&self, conn: &mut Conn) -> Result<Finish, StoreError> {
         let Some(catalogue) = &self.catalogue else {
             let finish = asked_in_vain(&self.claim);
-            conn.finish(&self.claim, &finish, self.stamp.now).await?;
+            conn.finish(&self.claim, &finish, self.stamp.now);
             return Ok(finish);
         };
         let groups = self.write_groups(conn, catalogue).await?;
@@ -212,7 +212,7 @@ impl Operation for FinishCatalogue {
         let action = (groups.changed || roles.changed).then_some(Action::Update);
         let reading = Reading::of(Standing::Present, action);
         let finish = Finish { standing, ..conclude(&self.claim, reading, self.stamp.now) };
-        conn.finish(&self.claim, &finish, self.stamp.now).await?;
+        conn.finish(&self.claim, &finish, self.stamp.now);
         Ok(finish)
     }
 }
@@ -370,9 +370,9 @@ impl Operation for MemberPage {
         match self.next {
             Some(next) => {
                 let progress = format!("{next}:{}", self.reading);
-                conn.keep_progress(&self.claim, &progress).await?;
+                conn.keep_progress(&self.claim, &progress);
             }
-            None => conn.finish(&self.claim, &finish, *now).await?,
+            None => conn.finish(&self.claim, &finish, *now),
         }
         Ok(finish)
     }

@@ -125,6 +125,20 @@ impl Context {
         Ok(())
     }
 
+    /// Asks for the first pull where nobody has.
+    pub(super) async fn request_first_pull(&self) -> Result<(), StoreError> {
+        let (corp, open) = {
+            let mut reader = self.store.reader().await?;
+            (reader.corp(&self.corp_id).await?, reader.open_runs(&self.corp_id).await?)
+        };
+        let is_due = corp
+            .is_none_or(|corp| matches!(corp.bootstrap, BootstrapState::Pending | BootstrapState::Running));
+        if is_due && !open.iter().any(|run| run.kind == RunKind::Bootstrap) {
+            self.request_run(RunKind::Bootstrap, false).await?;
+        }
+        Ok(())
+    }
+
     /// Carries out one run, in a process that has the database alone.
     pub async fn carry_out_run(&self, run_id: i64) -> Result<(), StoreError> {
         let run = self.store.reader().await?.run(run_id).await?;

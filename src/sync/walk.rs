@@ -9,7 +9,9 @@ use super::seen::Seen;
 use crate::dingtalk::Class;
 use crate::dingtalk::model::ChildDepartment;
 use crate::lane::Lane;
-use crate::store::{Claim, Conn, Finish, Hint, Kind, ListedPerson, Operation, Stamp, Standing, StoreError};
+use crate::store::{
+    Cause, Claim, Conn, Finish, Hint, Kind, ListedPerson, Operation, Stamp, Standing, StoreError,
+};
 
 impl Context {
     pub(super) async fn work_on_walk(&self, claim: &Claim) -> Result<(), WorkError> {
@@ -141,13 +143,13 @@ impl Operation for Step {
         }
         self.store_page(conn).await?;
         if let Some(progress) = &self.progress {
-            conn.keep_progress(&self.claim, progress).await?;
+            conn.keep_progress(&self.claim, progress);
         }
         let reading = Reading::of(Standing::Present, None);
         let finish = conclude(&self.claim, reading, self.stamp.now);
         if let Some(end) = &self.end {
             self.mark_missing(conn, end).await?;
-            conn.finish(&self.claim, &finish, self.stamp.now).await?;
+            conn.finish(&self.claim, &finish, self.stamp.now);
         }
         Ok(finish)
     }
@@ -193,7 +195,11 @@ impl Step {
 
     async fn store_page(&self, conn: &mut Conn) -> Result<(), StoreError> {
         let outcome = conn.store_listed(self.dept_id, &self.page, &self.unreliable, &self.stamp).await?;
-        let dirty = outcome.inserted.into_iter().chain(outcome.differing);
+        // A pull reads everybody, once: what a page does not show may have changed as well.
+        let is_pull = self.claim.is_of_run() && self.claim.provenance.cause == Cause::Bootstrap;
+        let unread = outcome.agreeing.into_iter().filter(|(_, run)| is_pull && *run != self.claim.run_id);
+        let unread = unread.map(|(userid, _)| userid);
+        let dirty = outcome.inserted.into_iter().chain(outcome.differing).chain(unread);
         let hints: Vec<Hint> = dirty.map(|userid| self.hint(Kind::Employee, userid)).collect();
         conn.hint(&self.stamp.corp_id, &hints, self.stamp.now).await
     }

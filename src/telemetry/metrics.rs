@@ -98,6 +98,8 @@ pub struct Metrics {
     metered: Family<CorpLabel, Gauge<i64, AtomicI64>>,
     hidden: Family<CorpLabel, Gauge<i64, AtomicI64>>,
     up: Family<StateLabels, Gauge<i64, AtomicI64>>,
+    leader: Gauge<i64, AtomicI64>,
+    database: Gauge<i64, AtomicI64>,
 }
 
 impl fmt::Debug for Metrics {
@@ -121,7 +123,8 @@ impl Metrics {
 
         let leader: Gauge<i64, AtomicI64> = Gauge::default();
         registry.register("leader", "1 while this process does what only one may do", leader.clone());
-        leader.set(1);
+        let database: Gauge<i64, AtomicI64> = Gauge::default();
+        registry.register("database_up", "1 while the database can be written", database.clone());
 
         macro_rules! family {
             ($name:literal, $help:literal) => {{
@@ -174,8 +177,20 @@ impl Metrics {
             held: family!("held_deletions", "Deletions that wait for an approval"),
             hidden: family!("hidden_objects", "Objects outside of the application's contact scope"),
             up: family!("dingtalk_up", "1 for the condition that DingTalk is in"),
+            leader,
+            database,
             registry: Arc::new(registry),
         }
+    }
+
+    /// Whether this process does what only one may do.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+    }
+
+    /// Whether the database can be written.
+    pub fn database(&self, is_up: bool) {
+        self.database.set(i64::from(is_up));
     }
 
     /// Shows an organisation's counters from the start, at 0: an alert cannot tell a missing one from a quiet one.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::compat::{Python, with_keys};
 use crate::support::callback::{Caller, Push};
-use crate::support::{Daemon, PATIENCE, UNBOUNDED, mirror, simulator};
+use crate::support::{Daemon, PATIENCE, UNBOUNDED, simulator};
 
 const OTHER_TOKEN: &str = "An0therCallbackToken";
 const OTHER_KEY: &str = "An0therCa11backAesKeyWith43CharactersInA11z";
@@ -22,7 +22,7 @@ async fn running() -> (dingsync::sim::Sim, Daemon, Caller) {
 }
 
 fn stored_events(daemon: &Daemon) -> i64 {
-    mirror::number(&daemon.database(), "SELECT count(*) FROM dingsync_inbox")
+    daemon.database().number("SELECT count(*) FROM dingsync_inbox")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,11 +79,8 @@ async fn an_event_that_nobody_knows_is_stored_and_acknowledged() {
     caller.push(r#"{"EventType":"bpms_instance_change","corpId":"x","processInstanceId":"p"}"#).await;
     caller.push("{}").await;
     assert_eq!(stored_events(&daemon), 3);
-    let connection = mirror::open(&daemon.database());
-    let stored: String = connection
-        .query_row("SELECT message FROM dingsync_inbox WHERE event_id = 'n1'", [], |row| row.get(0))
-        .unwrap();
-    assert_eq!(stored, message, "the message is kept as it came");
+    let stored = daemon.database().rows("SELECT message FROM dingsync_inbox WHERE event_id = 'n1'", "");
+    assert_eq!(stored[0]["message"], message, "the message is kept as it came");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,7 +173,7 @@ async fn keys_that_change_in_their_files_are_used_without_a_restart() {
 async fn what_cannot_be_committed_is_not_acknowledged() {
     let (sim, daemon, caller) = running().await;
     daemon.at_rest("main").await;
-    let blocker = Connection::open(daemon.database()).unwrap();
+    let blocker = Connection::open(daemon.database().file()).unwrap();
     blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
     let push = caller.message(r#"{"EventType":"user_modify_org","eventId":"late","userId":["00017"]}"#);
     let (status, body) = caller.send(&push).await;
@@ -262,9 +259,7 @@ async fn the_python_package_and_the_daemon_understand_each_other() {
     }
     let opened = tokio::task::spawn_blocking(move || python.filter(&decrypt, &replies)).await.unwrap();
     assert_eq!(opened, vec![json!({"message": "success"}); 3]);
-    let connection = mirror::open(&daemon.database());
-    let mut statement = connection.prepare("SELECT message FROM dingsync_inbox ORDER BY id").unwrap();
-    let stored: Vec<String> =
-        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let stored = daemon.database().rows("SELECT message FROM dingsync_inbox ORDER BY id", "");
+    let stored: Vec<&str> = stored.iter().filter_map(|row| row["message"].as_str()).collect();
     assert_eq!(stored, messages[..2]);
 }

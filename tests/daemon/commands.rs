@@ -29,7 +29,7 @@ fn rename(sim: &Sim, userid: &str, name: &str) {
 }
 
 fn tamper(daemon: &Daemon, sql: &str) {
-    Connection::open(daemon.database()).expect("a database").execute_batch(sql).expect(sql);
+    Connection::open(daemon.database().file()).expect("a database").execute_batch(sql).expect(sql);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,7 +39,7 @@ async fn alone_the_commands_do_the_work_themselves() {
     let output = daemon.run(&["bootstrap"]).await;
     assert_exit(&output, 0);
     assert!(text(&output.stdout).contains("200 employees and 20 departments"), "{}", text(&output.stdout));
-    assert_eq!(mirror::differences(&daemon.database(), &sim), Vec::<String>::new());
+    assert_eq!(mirror::differences(daemon.database(), &sim), Vec::<String>::new());
 
     assert_exit(&daemon.run(&["verify"]).await, 0);
     rename(&sim, "00017", "新名");
@@ -60,9 +60,9 @@ async fn alone_the_commands_do_the_work_themselves() {
 
     rename(&sim, "00018", "另名");
     assert_exit(&daemon.run(&["reconcile"]).await, 0);
-    assert_eq!(mirror::differences(&daemon.database(), &sim), Vec::<String>::new());
+    assert_eq!(mirror::differences(daemon.database(), &sim), Vec::<String>::new());
     let cause = "SELECT count(*) FROM ding_change WHERE entity_id = '00018' AND cause = 'reconcile'";
-    assert_eq!(mirror::number(&daemon.database(), cause), 1);
+    assert_eq!(daemon.database().number(cause), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -229,7 +229,10 @@ async fn the_printed_schema_is_the_one_that_the_daemon_makes() {
 async fn a_database_that_is_not_ours_or_not_there_is_refused_with_a_reason() {
     let sim = simulator(30, 4, 1).await;
     let daemon = Daemon::new(&[&sim], UNBOUNDED);
-    Connection::open(daemon.database()).unwrap().execute_batch("CREATE TABLE ding_employee (x)").unwrap();
+    Connection::open(daemon.database().file())
+        .unwrap()
+        .execute_batch("CREATE TABLE ding_employee (x)")
+        .unwrap();
     for command in ["serve", "bootstrap", "verify"] {
         let output = daemon.run(&[command]).await;
         assert_exit(&output, 1);
@@ -355,7 +358,7 @@ async fn values_that_fit_nowhere_are_stored_as_well_as_they_can_be() {
         sim.change(&edit).unwrap();
     }
     assert_exit(&daemon.run(&["bootstrap"]).await, 0);
-    assert_eq!(mirror::differences(&daemon.database(), &sim), Vec::<String>::new());
+    assert_eq!(mirror::differences(daemon.database(), &sim), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -376,5 +379,5 @@ async fn with_dingtalk_away_a_command_says_so_and_can_be_tried_later() {
     }
     // It is not forgotten: the next daemon reads it.
     let marked = "SELECT count(*) FROM dingsync_object WHERE object_id = '00017' AND wanted > done";
-    assert_eq!(mirror::number(&daemon.database(), marked), 1);
+    assert_eq!(daemon.database().number(marked), 1);
 }

@@ -1,10 +1,10 @@
 //! Every kind of change, and the rows to which its events lead.
 
 use dingsync::sim::{Change, Field, Kind, Plan, Sim, Subject};
-use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::support::callback::Caller;
+use crate::support::database::Database;
 use crate::support::{Daemon, UNBOUNDED, mirror, simulator};
 
 const KINDS: [Kind; 32] = [
@@ -60,9 +60,9 @@ async fn mirrored(sim: &Sim, daemon: &Daemon) {
     daemon.wait("main", "rest", crate::support::is_at_rest).await;
 }
 
-fn one(connection: &Connection, sql: &str, key: &str) -> Value {
+fn one(database: &Database, sql: &str, key: &str) -> Value {
     let corp = "ding5im0corp1d0000c2f4657eb6378f";
-    let rows = mirror::rows(connection, &sql.replace("{key}", key), corp);
+    let rows = database.rows(&sql.replace("{key}", key), corp);
     assert_eq!(rows.len(), 1, "{sql} {key}: {rows:?}");
     Value::Object(rows[0].clone())
 }
@@ -72,7 +72,7 @@ fn log_of(daemon: &Daemon, entity: &str, id: &str) -> Vec<Value> {
         "SELECT action, cause, event_id, operator_userid, old_values, new_values FROM ding_change \
          WHERE corp_id = ? AND entity = '{entity}' AND entity_id = '{id}' ORDER BY seq",
     );
-    let rows = mirror::rows(&mirror::open(&daemon.database()), &sql, "ding5im0corp1d0000c2f4657eb6378f");
+    let rows = daemon.database().rows(&sql, "ding5im0corp1d0000c2f4657eb6378f");
     rows.into_iter().map(Value::Object).collect()
 }
 
@@ -92,11 +92,11 @@ async fn each_kind_of_change_is_mirrored_without_a_comparison() {
         sim.live(&Plan { count: 4, interval_ms: 5.0, kinds: vec![kind], ..Plan::default() });
         sim.life_ended().await;
         mirrored(&sim, &daemon).await;
-        let mut differences = mirror::differences(&daemon.database(), &sim);
+        let mut differences = mirror::differences(daemon.database(), &sim);
         if !differences.is_empty() {
             // Two events within one read's time are answered for good by the confirming one.
             daemon.at_rest("main").await;
-            differences = mirror::differences(&daemon.database(), &sim);
+            differences = mirror::differences(daemon.database(), &sim);
         }
         assert_eq!(differences, Vec::<String>::new(), "after {kind:?}");
     }
@@ -121,7 +121,7 @@ async fn a_silent_deletion_of_a_role_takes_it_from_everybody() {
     change(&sim, &daemon, &Change::RoleDelete { role_id: deletable, silently: true }).await;
     daemon.agrees_with(&sim, "main").await;
     let holders = format!("SELECT count(*) FROM ding_employee_role WHERE role_id = {deletable}");
-    assert_eq!(mirror::number(&daemon.database(), &holders), 0);
+    assert_eq!(daemon.database().number(&holders), 0);
     assert_eq!(actions(&log_of(&daemon, "role", &deletable.to_string())), ["insert", "delete"]);
 }
 
@@ -148,7 +148,7 @@ async fn a_department_moves_with_everybody_below_and_goes_with_its_children() {
     daemon.agrees_with(&sim, "main").await;
     let path =
         "SELECT full_name, id_path, level FROM ding_v_department WHERE corp_id = ? AND dept_id = {key}";
-    let row = one(&mirror::open(&daemon.database()), path, &dept_id.to_string());
+    let row = one(daemon.database(), path, &dept_id.to_string());
     assert_eq!(row["level"], 1);
     assert_eq!(row["id_path"], format!("1/{dept_id}"));
     assert_eq!(
@@ -159,7 +159,7 @@ async fn a_department_moves_with_everybody_below_and_goes_with_its_children() {
     change(&sim, &daemon, &Change::DepartmentRemove { dept_id, evacuate: true }).await;
     daemon.agrees_with(&sim, "main").await;
     let kept = "SELECT deleted_at FROM ding_department WHERE corp_id = ? AND dept_id = {key}";
-    assert!(one(&mirror::open(&daemon.database()), kept, &dept_id.to_string())["deleted_at"].is_string());
+    assert!(one(daemon.database(), kept, &dept_id.to_string())["deleted_at"].is_string());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,13 +168,13 @@ async fn who_leaves_stays_as_a_row_and_comes_back_as_the_same_person() {
     let userid = member_of_several(&sim)["userid"].as_str().unwrap().to_owned();
     change(&sim, &daemon, &Change::PersonLeave { userid: userid.clone() }).await;
     let row = "SELECT unionid, deleted_at, gone_at FROM ding_employee WHERE corp_id = ? AND userid = '{key}'";
-    let left = one(&mirror::open(&daemon.database()), row, &userid);
+    let left = one(daemon.database(), row, &userid);
     assert!(left["deleted_at"].is_string() && left["gone_at"].is_string(), "{left}");
     let memberships = format!("SELECT count(*) FROM ding_employee_department WHERE userid = '{userid}'");
-    assert_eq!(mirror::number(&daemon.database(), &memberships), 0);
+    assert_eq!(daemon.database().number(&memberships), 0);
     change(&sim, &daemon, &Change::PersonReturn { userid: userid.clone() }).await;
     daemon.agrees_with(&sim, "main").await;
-    let back = one(&mirror::open(&daemon.database()), row, &userid);
+    let back = one(daemon.database(), row, &userid);
     assert_eq!((&back["deleted_at"], &back["gone_at"]), (&Value::Null, &Value::Null));
     assert_eq!(back["unionid"], left["unionid"]);
     let log = log_of(&daemon, "employee", &userid);
@@ -187,11 +187,11 @@ async fn a_recycled_userid_is_another_person() {
     let (sim, daemon) = following(120, 12).await;
     let userid = "00017".to_owned();
     let row = "SELECT unionid, name, created_at FROM ding_employee WHERE corp_id = ? AND userid = '{key}'";
-    let before = one(&mirror::open(&daemon.database()), row, &userid);
+    let before = one(daemon.database(), row, &userid);
     change(&sim, &daemon, &Change::PersonRecycle { userid: userid.clone(), name: Some("钱七".to_owned()) })
         .await;
     daemon.agrees_with(&sim, "main").await;
-    let after = one(&mirror::open(&daemon.database()), row, &userid);
+    let after = one(daemon.database(), row, &userid);
     assert_eq!(after["name"], "钱七");
     assert!(after["unionid"] != before["unionid"] && after["created_at"] != before["created_at"], "{after}");
     let log = log_of(&daemon, "employee", &userid);

@@ -7,7 +7,7 @@ use dingsync::sim::{Change, Field, Plan, Sim, Subject};
 use serde_json::{Value, json};
 
 use crate::support::callback::Caller;
-use crate::support::{Daemon, UNBOUNDED, is_at_rest, mirror, simulator};
+use crate::support::{Daemon, UNBOUNDED, is_at_rest, simulator};
 
 fn userids(sim: &Sim, count: usize) -> Vec<String> {
     let ids = sim.truth(Subject::Users).filter_map(|person| person["userid"].as_str().map(str::to_owned));
@@ -140,18 +140,18 @@ async fn fields_that_are_not_shown_any_more_keep_their_values() {
     let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
     daemon.follow(&sim).await;
     let filled = "SELECT count(*) FROM ding_employee WHERE mobile IS NOT NULL";
-    let before = mirror::number(&daemon.database(), filled);
+    let before = daemon.database().number(filled);
     sim.merge_app_settings(&key, &json!({ "mobile_field": false, "personal_fields": false })).unwrap();
     for userid in userids(&sim, 20) {
         edit(&sim, &userid, Field::Title, "顾问");
     }
     sim.settled().await;
     let status = daemon.wait("main", "rest", is_at_rest).await;
-    assert_eq!(mirror::number(&daemon.database(), filled), before);
+    assert_eq!(daemon.database().number(filled), before);
     let lost = &status["dingtalk"]["lost_permissions"];
     assert_eq!(*lost, json!(["mobile", "personal_information"]));
     let titled = "SELECT count(*) FROM ding_employee WHERE title = '顾问'";
-    assert!(mirror::number(&daemon.database(), titled) >= 20, "everything else is mirrored");
+    assert!(daemon.database().number(titled) >= 20, "everything else is mirrored");
     // One person's mobile is really cleared, and the permission is back.
     sim.merge_app_settings(&key, &json!({ "mobile_field": true, "personal_fields": true })).unwrap();
     daemon.at_rest("main").await;
@@ -169,14 +169,14 @@ async fn a_smaller_scope_hides_and_deletes_nobody() {
     daemon.agrees_with(&sim, "main").await;
     let everybody = "SELECT count(*) FROM ding_employee WHERE deleted_at IS NULL";
     let places = "SELECT count(*) FROM ding_employee_department";
-    let before = (mirror::number(&daemon.database(), everybody), mirror::number(&daemon.database(), places));
+    let before = (daemon.database().number(everybody), daemon.database().number(places));
     let small =
         sim.truth(Subject::Departments).last().and_then(|department| department["dept_id"].as_i64()).unwrap();
     sim.merge_app_settings(&key, &json!({ "scope": { "departments": [small] } })).unwrap();
     let output = daemon.run(&["reconcile", "--json"]).await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     daemon.at_rest("main").await;
-    let after = (mirror::number(&daemon.database(), everybody), mirror::number(&daemon.database(), places));
+    let after = (daemon.database().number(everybody), daemon.database().number(places));
     assert_eq!(after, before, "nobody is gone, and nobody has left a department");
     let status = daemon.status("main").await.unwrap();
     assert!(status["queue"]["hidden"].as_i64().unwrap() > 100, "{status}");
@@ -244,7 +244,7 @@ async fn more_deletions_than_the_guard_admits_are_held() {
     // 4 % of the 200 of the window's begin.
     assert_eq!(status["queue"]["held"], 22, "{status}");
     let count = |condition: &str| {
-        mirror::number(&daemon.database(), &format!("SELECT count(*) FROM ding_employee WHERE {condition}"))
+        daemon.database().number(&format!("SELECT count(*) FROM ding_employee WHERE {condition}"))
     };
     assert_eq!(count("deleted_at IS NOT NULL"), 8);
     assert_eq!(count("deleted_at IS NULL AND gone_at IS NOT NULL"), 22, "gone_at is set at once");
@@ -257,7 +257,7 @@ async fn more_deletions_than_the_guard_admits_are_held() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("22 deletions are held"), "{output:?}");
     daemon.stop().await;
     let count = |condition: &str| {
-        mirror::number(&daemon.database(), &format!("SELECT count(*) FROM ding_employee WHERE {condition}"))
+        daemon.database().number(&format!("SELECT count(*) FROM ding_employee WHERE {condition}"))
     };
     assert_eq!(count("deleted_at IS NOT NULL"), 8);
     let mut allowed = daemon.command(&["reconcile"]);

@@ -10,7 +10,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use serde_json::json;
 
 use crate::support::callback::{Caller, Push};
-use crate::support::{Daemon, PATIENCE, UNBOUNDED, mirror, simulator};
+use crate::support::{Daemon, PATIENCE, UNBOUNDED, simulator};
 
 const MESSAGE: &str = r#"{"EventType":"user_leave_org","eventId":"hostile","userId":["00017"]}"#;
 
@@ -75,7 +75,7 @@ async fn ten_thousand_hostile_pushes_change_nothing() {
     let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
     daemon.start().await;
     daemon.at_rest("main").await;
-    let changes = mirror::number(&daemon.database(), "SELECT count(*) FROM ding_change");
+    let changes = daemon.database().number("SELECT count(*) FROM ding_change");
     let credentials = sim.credentials();
     let caller = Caller::new(daemon.callback_url("main"), &credentials);
     let stranger = Caller::new(daemon.callback_url("main"), &credentials).owned_by("dingsomebodyelse");
@@ -98,8 +98,8 @@ async fn ten_thousand_hostile_pushes_change_nothing() {
             assert_eq!(status, 413);
         }
     }
-    assert_eq!(mirror::number(&daemon.database(), "SELECT count(*) FROM dingsync_inbox"), 0);
-    assert_eq!(mirror::number(&daemon.database(), "SELECT count(*) FROM ding_change"), changes);
+    assert_eq!(daemon.database().number("SELECT count(*) FROM dingsync_inbox"), 0);
+    assert_eq!(daemon.database().number("SELECT count(*) FROM ding_change"), changes);
     let inbox = daemon.status("main").await.unwrap()["inbox"].clone();
     assert!(inbox["rejected"].as_u64().unwrap() > PUSHES, "{inbox}");
     assert_eq!(inbox["received"], 0);

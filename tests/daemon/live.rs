@@ -5,7 +5,7 @@ use std::time::Duration;
 use dingsync::sim::{Plan, Sim};
 use serde_json::json;
 
-use crate::support::{Daemon, UNBOUNDED, mirror, simulator};
+use crate::support::{Daemon, UNBOUNDED, simulator};
 
 /// A thousand changes a few milliseconds apart, half of them on the same dozen people and a few departments.
 fn busy() -> Plan {
@@ -74,7 +74,7 @@ async fn a_daemon_that_is_killed_every_second_loses_nothing_that_it_acknowledged
     daemon.agrees_with(&sim, "main").await;
     let push = sim.counters().push;
     println!("{push:?}");
-    let stored = mirror::number(&daemon.database(), "SELECT count(*) FROM dingsync_inbox");
+    let stored = daemon.database().number("SELECT count(*) FROM dingsync_inbox");
     let different = push.events - push.duplicated - resent;
     assert_eq!(stored, i64::try_from(different).unwrap(), "every event is stored once: {push:?}");
     daemon.stop().await;

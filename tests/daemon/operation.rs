@@ -8,7 +8,8 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::support::callback::Caller;
-use crate::support::{Daemon, UNBOUNDED, is_at_rest, mirror, simulator, until};
+use crate::support::database::Database;
+use crate::support::{Daemon, UNBOUNDED, is_at_rest, simulator, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_finishes_what_is_under_way_and_the_next_start_goes_on() {
@@ -21,7 +22,7 @@ async fn a_stop_finishes_what_is_under_way_and_the_next_start_goes_on() {
     let log = daemon.log();
     assert!(log.contains("SIGTERM") && log.contains("stopped"), "{log}");
     let leased = "SELECT count(*) FROM dingsync_object WHERE lease IS NOT NULL";
-    assert_eq!(mirror::number(&daemon.database(), leased), 0, "nothing is left half done");
+    assert_eq!(daemon.database().number(leased), 0, "nothing is left half done");
     daemon.start().await;
     daemon.agrees_with(&sim, "main").await;
 }
@@ -206,7 +207,7 @@ async fn json_logs_are_json_and_name_no_secret_and_nobody() {
     }
     assert!(ours > 100, "{ours} lines");
     let keys = sim.credentials();
-    let connection = Connection::open(daemon.database()).unwrap();
+    let connection = Connection::open(daemon.database().file()).unwrap();
     let mut people = connection.prepare("SELECT name, mobile, email FROM ding_employee").unwrap();
     let personal: Vec<[Option<String>; 3]> = people
         .query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))
@@ -243,6 +244,6 @@ async fn a_database_that_is_away_at_the_start_is_waited_for() {
     std::fs::create_dir(&folder).unwrap();
     daemon.ready().await;
     daemon.wait("main", "rest", is_at_rest).await;
-    assert_eq!(mirror::number(&folder.join("dingsync.db"), "SELECT count(*) FROM ding_employee"), 60);
+    assert_eq!(Database::at(&folder.join("dingsync.db")).number("SELECT count(*) FROM ding_employee"), 60);
     daemon.stop().await;
 }

@@ -3,7 +3,7 @@
 use dingsync::sim::{Credentials, Faults, Options, Plan, Sim};
 use serde_json::{Value, json};
 
-use crate::support::{Daemon, UNBOUNDED, is_at_rest, mirror, simulator};
+use crate::support::{Daemon, UNBOUNDED, is_at_rest, simulator};
 
 async fn second_simulator(users: usize) -> Sim {
     let credentials = Credentials {
@@ -33,10 +33,7 @@ async fn both_are_mirrored_each_with_its_own_rows() {
         sim.settled().await;
         daemon.agrees_with(sim, name).await;
     }
-    let corps = mirror::number(
-        &daemon.database(),
-        "SELECT count(*) FROM ding_corp WHERE bootstrap_state = 'complete'",
-    );
+    let corps = daemon.database().number("SELECT count(*) FROM ding_corp WHERE bootstrap_state = 'complete'");
     assert_eq!(corps, 2);
     daemon.stop().await;
 }
@@ -98,5 +95,5 @@ async fn an_organisation_that_is_switched_off_is_left_alone() {
     assert!(second.counters().calls.is_empty());
     assert!(daemon.status("second").await.unwrap().is_null());
     let rows = "SELECT count(*) FROM ding_employee WHERE corp_id = 'dingsec0ndcorp' AND deleted_at IS NULL";
-    assert_eq!(mirror::number(&daemon.database(), rows), 60, "its rows stay");
+    assert_eq!(daemon.database().number(rows), 60, "its rows stay");
 }

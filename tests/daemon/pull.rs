@@ -38,11 +38,11 @@ async fn a_second_start_pulls_nothing_and_writes_nothing() {
     daemon.agrees_with(&sim, "main").await;
     daemon.stop().await;
     let changes = "SELECT count(*) FROM ding_change";
-    let before = mirror::number(&daemon.database(), changes);
+    let before = daemon.database().number(changes);
     daemon.start().await;
     daemon.wait("main", "comparison", |status| status["reconcile"]["last_complete_at"].is_string()).await;
     daemon.agrees_with(&sim, "main").await;
-    assert_eq!(mirror::number(&daemon.database(), changes), before);
+    assert_eq!(daemon.database().number(changes), before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,7 +88,7 @@ async fn a_pull_that_is_killed_again_and_again_goes_on_where_it_was() {
     let scopes = calls(&sim, "/auth/scopes");
     assert_eq!(scopes, 1, "the metered call is not repeated");
     let walked = "SELECT count(*) FROM dingsync_object WHERE kind = 'walk' AND done > 0";
-    let walked = u64::try_from(mirror::number(&daemon.database(), walked)).unwrap();
+    let walked = u64::try_from(daemon.database().number(walked)).unwrap();
     assert!(walked > 0, "six lives have stored nothing");
     sim.reset_counters();
     daemon.start().await;
@@ -162,7 +162,7 @@ async fn a_part_of_the_organisation_and_single_people_are_pulled_as_far_as_they_
                 || places.iter().any(|place| below.contains(&place["dept_id"].as_i64().unwrap()))
         })
         .count();
-    let count = |sql: &str| mirror::number(&daemon.database(), sql);
+    let count = |sql: &str| daemon.database().number(sql);
     assert_eq!(count("SELECT count(*) FROM ding_employee WHERE deleted_at IS NULL"), expected as i64);
     assert_eq!(count("SELECT count(*) FROM ding_department WHERE deleted_at IS NULL"), below.len() as i64);
 }
@@ -210,12 +210,16 @@ async fn methods_that_the_server_does_not_know_turn_off_what_needs_them_and_noth
     sim.merge_faults(&json!({ "unknown_methods": unknown })).unwrap();
     let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
     daemon.start().await;
-    daemon.at_rest("main").await;
-    let people = mirror::number(&daemon.database(), "SELECT count(*) FROM ding_employee");
+    daemon.wait("main", "rest", crate::support::is_at_rest).await;
+    let people = daemon.database().number("SELECT count(*) FROM ding_employee");
     assert_eq!(people, 200);
-    let differences: Vec<String> = mirror::differences(&daemon.database(), &sim)
+    let differences: Vec<String> = mirror::differences(daemon.database(), &sim)
         .into_iter()
         .filter(|text| !text.starts_with("role"))
         .collect();
     assert_eq!(differences, Vec::<String>::new());
+    let verify = daemon.run(&["verify"]).await;
+    assert_eq!(verify.status.code(), Some(1), "what could not be read is no agreement");
+    sim.merge_faults(&json!({ "unknown_methods": [] })).unwrap();
+    daemon.agrees_with(&sim, "main").await;
 }

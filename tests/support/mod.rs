@@ -2,11 +2,12 @@
 //! simulator's truth that uses none of the daemon's code.
 
 pub(crate) mod callback;
+pub(crate) mod database;
 pub(crate) mod mirror;
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,6 +17,8 @@ use dingsync::clock::SystemClock;
 use dingsync::sim::{Options, Sim};
 use serde_json::Value;
 use tempfile::TempDir;
+
+use self::database::Database;
 
 /// A condition that does not come true within this time never will.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
@@ -43,6 +46,8 @@ pub(crate) async fn simulator(users: usize, departments: usize, seed: u64) -> Si
 
 /// A daemon's configuration and database, and the daemon while it runs.
 pub(crate) struct Daemon {
+    // Before the folder, and before whatever it needs: in this order they go.
+    database: Database,
     folder: TempDir,
     ops_port: u16,
     callback_port: u16,
@@ -54,17 +59,19 @@ impl Daemon {
     /// A daemon for the given simulators, named `main`, `second`, …, that has not been started. `more` is appended to
     /// each organisation's table.
     pub(crate) fn new(sims: &[&Sim], more: &str) -> Self {
+        let folder = TempDir::new().expect("a folder");
         let daemon = Self {
-            folder: TempDir::new().expect("a folder"),
+            database: Database::create(folder.path()),
+            folder,
             ops_port: free_port(),
             callback_port: free_port(),
             child: None,
             http: reqwest::Client::builder().no_proxy().build().expect("a client"),
         };
         let mut config = format!(
-            "[database]\nurl = \"sqlite://{}\"\n[server]\nlisten = \"127.0.0.1:{}\"\n[ops]\nlisten = \"127.0.0.1:{}\"\n\
+            "[database]\nurl = \"{}\"\n[server]\nlisten = \"127.0.0.1:{}\"\n[ops]\nlisten = \"127.0.0.1:{}\"\n\
              [dingtalk]\naddress_calls_per_20s = 0\n",
-            daemon.database().display(),
+            daemon.database.url(),
             daemon.callback_port,
             daemon.ops_port,
         );
@@ -96,8 +103,8 @@ impl Daemon {
         self.configure(&kept.flat_map(|line| [line, "\n"]).collect::<String>());
     }
 
-    pub(crate) fn database(&self) -> PathBuf {
-        self.folder.path().join("dingsync.db")
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
     }
 
     /// Adds to one organisation's table.
@@ -252,7 +259,7 @@ impl Daemon {
     /// Waits until the mirror is what the simulator says, and fails with what differs.
     pub(crate) async fn agrees_with(&self, sim: &Sim, corp: &str) {
         self.at_rest(corp).await;
-        let differences = mirror::differences(&self.database(), sim);
+        let differences = mirror::differences(&self.database, sim);
         assert!(
             differences.is_empty(),
             "{} differences:\n{}\n{}",

@@ -105,7 +105,7 @@ fn address_of(url: &str) -> Result<Address, StoreError> {
     let decoded = |text: &str| {
         percent_encoding::percent_decode_str(text)
             .decode_utf8()
-            .map(|text| text.into_owned())
+            .map(std::borrow::Cow::into_owned)
             .map_err(|_| refusal("a %-escape in it is no UTF-8"))
     };
     let database = decoded(url.path().trim_start_matches('/'))?;

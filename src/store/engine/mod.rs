@@ -19,7 +19,7 @@ const STATEMENT_PATIENCE: Duration = Duration::from_secs(20);
 /// A migration's statement may rebuild a large table.
 const SCRIPT_PATIENCE: Duration = Duration::from_mins(30);
 
-/// A connection of one of the engines.
+/// A connection of one of the engines. What waits for a server is boxed: it would make every operation's future large.
 #[derive(Debug)]
 pub(super) enum Session {
     Sqlite(sqlite::Session),
@@ -48,24 +48,24 @@ impl Session {
     pub(super) async fn batch(&mut self, script: &str) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(session) => session.batch(script),
-            Self::Postgres(session) => session.batch(script).await,
-            Self::Mysql(session) => session.batch(script).await,
+            Self::Postgres(session) => Box::pin(session.batch(script)).await,
+            Self::Mysql(session) => Box::pin(session.batch(script)).await,
         }
     }
 
     pub(super) async fn execute(&mut self, sql: &str, args: &[Value]) -> Result<u64, StoreError> {
         match self {
             Self::Sqlite(session) => session.execute(sql, args),
-            Self::Postgres(session) => session.execute(sql, args).await,
-            Self::Mysql(session) => session.execute(sql, args).await,
+            Self::Postgres(session) => Box::pin(session.execute(sql, args)).await,
+            Self::Mysql(session) => Box::pin(session.execute(sql, args)).await,
         }
     }
 
     pub(super) async fn rows(&mut self, sql: &str, args: &[Value]) -> Result<Vec<Row>, StoreError> {
         match self {
             Self::Sqlite(session) => session.rows(sql, args),
-            Self::Postgres(session) => session.rows(sql, args).await,
-            Self::Mysql(session) => session.rows(sql, args).await,
+            Self::Postgres(session) => Box::pin(session.rows(sql, args)).await,
+            Self::Mysql(session) => Box::pin(session.rows(sql, args)).await,
         }
     }
 

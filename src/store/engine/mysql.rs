@@ -173,7 +173,8 @@ fn argument(value: &Value) -> mysql_async::Value {
 fn value_of(value: mysql_async::Value, column: &Column) -> Value {
     use mysql_async::Value as Wire;
     match value {
-        Wire::NULL => Value::Null,
+        // No column of ours holds a span of time.
+        Wire::NULL | Wire::Time(..) => Value::Null,
         Wire::Int(number) => Value::Integer(number),
         Wire::UInt(number) => Value::Integer(number as i64),
         Wire::Float(number) => Value::Text(number.to_string()),
@@ -201,7 +202,6 @@ fn value_of(value: mysql_async::Value, column: &Column) -> Value {
                 .ok();
             instant.map_or(Value::Null, |instant: Timestamp| Value::Instant(instant))
         }
-        Wire::Time(..) => Value::Null,
     }
 }
 

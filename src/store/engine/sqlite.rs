@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, Value as Stored, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, ffi, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, params_from_iter};
 
 use crate::store::error::{Outage, StoreError};
 use crate::store::sql::{Row, Value, rfc3339};
@@ -21,7 +21,7 @@ pub(in crate::store) struct Session(Connection);
 impl Session {
     /// Opens the file for writing, and makes it if it is not there.
     pub(in crate::store) fn open_writer(path: &Path) -> Result<Self, StoreError> {
-        let connection = Connection::open(path)?;
+        let connection = Connection::open(path).map_err(|error| at(path, error))?;
         configure(&connection)?;
         // An acknowledged event must survive a power cut; group commit pays for it.
         connection.execute_batch(
@@ -34,7 +34,7 @@ impl Session {
     /// Opens the file for reading.
     pub(in crate::store) fn open_reader(path: &Path) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)?;
+        let connection = Connection::open_with_flags(path, flags).map_err(|error| at(path, error))?;
         configure(&connection)?;
         connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -2000;")?;
         Ok(Self(connection))
@@ -125,14 +125,28 @@ fn brief(error: &rusqlite::Error) -> String {
     }
 }
 
-/// A failure of the file system, as SQLite would report it.
-pub(in crate::store) fn io_failure(error: &std::io::Error) -> StoreError {
-    let code = match error.kind() {
-        std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => ErrorCode::CannotOpen,
-        std::io::ErrorKind::ReadOnlyFilesystem => ErrorCode::ReadOnly,
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorCode::DiskFull,
-        _ => ErrorCode::SystemIoFailure,
+/// A file that cannot be opened, with its name.
+fn at(path: &Path, error: rusqlite::Error) -> StoreError {
+    match StoreError::from(error) {
+        StoreError::Unavailable { outage, text } => {
+            let text = if text.contains(&*path.to_string_lossy()) {
+                text
+            } else {
+                format!("{}: {text}", path.display()).into()
+            };
+            StoreError::Unavailable { outage, text }
+        }
+        other => other,
+    }
+}
+
+/// A failure of the file system beside SQLite's own file.
+pub(in crate::store) fn io_failure(path: &Path, error: &std::io::Error) -> StoreError {
+    let outage = match error.kind() {
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => Outage::Unreachable,
+        std::io::ErrorKind::ReadOnlyFilesystem => Outage::ReadOnly,
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Outage::Full,
+        _ => Outage::Io,
     };
-    let code = ffi::Error { code, extended_code: 0 };
-    StoreError::from(rusqlite::Error::SqliteFailure(code, Some(error.to_string())))
+    StoreError::Unavailable { outage, text: format!("{}: {error}", path.display()).into() }
 }

@@ -93,8 +93,8 @@ impl Conn {
         Ok(())
     }
 
-    /// Ends a read with an answer. Fails, and with it the whole transaction, when the lease has been lost.
-    pub async fn finish(&mut self, claim: &Claim, finish: &Finish, now: Timestamp) -> Result<(), StoreError> {
+    /// Ends a read with an answer. The whole transaction fails when the lease has been lost.
+    pub fn finish(&mut self, claim: &Claim, finish: &Finish, now: Timestamp) {
         let confirm_at = match finish.confirm {
             Confirm::No => None,
             _ => Some((now + finish.confirm_in).as_millisecond()),
@@ -124,36 +124,26 @@ impl Conn {
             now,
         ];
         self.put_off_update(claim, &assignments, args, true);
-        Ok(())
     }
 
-    /// Keeps the place in a read of several pages. Fails when the lease has been lost.
-    pub async fn keep_progress(&mut self, claim: &Claim, progress: &str) -> Result<(), StoreError> {
+    /// Keeps the place in a read of several pages. The whole transaction fails when the lease has been lost.
+    pub fn keep_progress(&mut self, claim: &Claim, progress: &str) {
         self.put_off_update(claim, "progress = ?", args![progress], true);
-        Ok(())
     }
 
     /// Gives an object back unread: not its own fault, so nothing is counted against it.
-    pub async fn release(&mut self, claim: &Claim, ready_at: Timestamp) -> Result<(), StoreError> {
+    pub fn release(&mut self, claim: &Claim, ready_at: Timestamp) {
         let args = args![ready_at.as_millisecond()];
         self.put_off_update(claim, "lease = NULL, ready_at = ?", args, false);
-        Ok(())
     }
 
     /// Gives an object back after a failure of its own, to be tried again at `ready_at`, or parks it with a reason.
-    pub async fn fail(
-        &mut self,
-        claim: &Claim,
-        ready_at: Option<Timestamp>,
-        reason: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub fn fail(&mut self, claim: &Claim, ready_at: Option<Timestamp>, reason: &str, now: Timestamp) {
         let parked_at = ready_at.is_none().then(|| now.as_millisecond());
         let assignments =
             "lease = NULL, attempts = attempts + 1, ready_at = ?, parked_reason = ?, parked_at = ?";
         let args = args![ready_at.map(Timestamp::as_millisecond), parked_at.map(|_| reason), parked_at,];
         self.put_off_update(claim, assignments, args, false);
-        Ok(())
     }
 
     /// Voids every lease. Only for whoever holds the database alone: the former holders are dead.

@@ -10,13 +10,13 @@ use crate::store::sql::{Value, args, key_lists, placeholders};
 
 impl Conn {
     /// For each lane and kind, the earliest moment at which something is ready; live work first, then in the order of
-    /// [`Kind::ALL`]. With `details_wait`, of people in the background only confirming reads.
+    /// [`Kind::ALL`]. While details wait, which is told as well, of people in the background only confirming reads.
     pub async fn next_ready(
         &mut self,
         corp_id: &str,
-        details_wait: bool,
-    ) -> Result<Vec<(Lane, Kind, Timestamp)>, StoreError> {
+    ) -> Result<(bool, Vec<(Lane, Kind, Timestamp)>), StoreError> {
         let corp = self.corp_number(corp_id).await?;
+        let details_wait = self.details_wait(corp_id).await?;
         let mut parts = Vec::new();
         let mut args = Vec::new();
         for lane in Lane::ALL {
@@ -43,7 +43,7 @@ impl Conn {
             .map(|(kind, at, lane)| Ok((lane_of(lane?), kind, at)))
             .collect::<Result<_, StoreError>>()?;
         ready.sort_unstable();
-        Ok(ready)
+        Ok((details_wait, ready))
     }
 
     /// What the queue holds at this moment.

@@ -37,6 +37,8 @@ pub struct ListedOutcome {
     pub inserted: Vec<String>,
     /// Whose own read, made earlier, says something else.
     pub differing: Vec<String>,
+    /// Whose own read, made earlier, says the same, with the run that marked them for it.
+    pub agreeing: Vec<(String, i64)>,
 }
 
 /// Columns that a page gives beside the userid.
@@ -67,6 +69,7 @@ const LISTED: &[&str] = &[
 struct Known {
     was_read: bool,
     is_gone: bool,
+    run_id: i64,
     row: Option<(Employee, bool)>,
     departments: Vec<Membership>,
 }
@@ -95,8 +98,11 @@ impl Conn {
                     self.complete_membership(dept_id, listed, &known.departments, stamp).await?;
                 }
                 Some((row, deleted)) if !known.is_gone && !deleted => {
+                    let userid = listed.userid.clone();
                     if differs(row, &known.departments, dept_id, listed, unreliable) {
-                        outcome.differing.push(listed.userid.clone());
+                        outcome.differing.push(userid);
+                    } else {
+                        outcome.agreeing.push((userid, known.run_id));
                     }
                 }
                 _ => outcome.differing.push(listed.userid.clone()),
@@ -170,7 +176,7 @@ impl Conn {
         let mut known: HashMap<String, Known> = HashMap::new();
         for list in key_lists(&keys) {
             let sql = format!(
-                "SELECT object_id, read_at, standing FROM dingsync_object \
+                "SELECT object_id, read_at, standing, run_id FROM dingsync_object \
                  WHERE corp = ? AND kind = 'employee' AND object_id IN ({})",
                 placeholders(list.len()),
             );
@@ -179,6 +185,7 @@ impl Conn {
                 let entry = known.entry(row.text(0)?.unwrap_or_default()).or_default();
                 entry.was_read = row.integer(1)?.is_some();
                 entry.is_gone = matches!(row.integer(2)?, Some(2 | 4));
+                entry.run_id = row.integer(3)?.unwrap_or_default();
             }
         }
         Ok(known)
