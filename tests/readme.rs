@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use dingsync::config::{KEYS, Kind};
+use dingsync::config::KEYS;
 
 const README: &str = include_str!("../README.md");
 
@@ -13,7 +13,7 @@ fn table() -> String {
             "" => String::new(),
             default => format!("`{default}`"),
         };
-        let secret = if key.kind == Kind::Secret { " *(secret)*" } else { "" };
+        let secret = if key.kind.is_secret() { " *(secret)*" } else { "" };
         let meaning = key.meaning.replace('|', "\\|");
         writeln!(table, "| `{}` | {default} | {meaning}{secret} |", key.path).expect("a text grows");
     }

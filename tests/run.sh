@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Runs all the tests. Arguments go to `cargo test`, such as: tests/run.sh --test daemon callback
 #
+# Without arguments, what an organisation goes through is run again on each database server. Servers are started for
+# that and stopped again; TEST_POSTGRES_URL, TEST_MARIADB_URL and TEST_MYSQL_URL name ones that are there already.
 # Missing system packages are installed where apt is there and this user may use it; else they are named.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -24,6 +26,19 @@ command -v cc >/dev/null || install gcc libc6-dev
 # Other people's Python client is one of the programs that the tests talk to.
 python3 -c 'import ensurepip, venv' 2>/dev/null || install python3 python3-venv
 
+# shellcheck source=tests/servers.sh
+. tests/servers.sh
+trap stop_servers EXIT
+start_servers
+
 # Most of a test's time is waiting: for reads that are due later, for processes that start.
 export RUST_TEST_THREADS="${RUST_TEST_THREADS:-16}"
 cargo test --locked "$@"
+[ $# = 0 ] || exit 0
+
+for engine in postgres mariadb mysql; do
+  url="TEST_${engine^^}_URL"
+  [ -n "${!url:-}" ] || continue
+  echo "on $engine:"
+  DINGSYNC_TEST_ENGINE=$engine cargo test --locked --test daemon -- live:: events:: hostile:: pull::everybody pull::changes
+done

@@ -20,9 +20,10 @@
 
 [ "${servers_owner:-}" = "$BASHPID" ] || {
   servers_owner=$BASHPID
-  servers_folder='' # all that is temporary
-  servers_names=()  # the servers that have a place in it
-  declare -A servers_starting=()
+  servers_folder=''   # all that is temporary
+  servers_names=()    # the servers that have a place in it
+  servers_password='' # of them all
+  declare -gA servers_starting=()
 }
 
 servers_say() { echo "tests/servers.sh: $*" >&2; }
@@ -32,7 +33,7 @@ servers_since() {
   local line fields
   { read -r line <"/proc/$1/stat"; } 2>/dev/null || return 1
   read -ra fields <<<"${line##*) }"
-  [ "${fields[0]}" != Z ] && echo "${fields[19]}"
+  [ "${fields[0]-Z}" != Z ] && echo "${fields[19]-}"
 }
 
 # --- One server. These functions are copied into its control script, which sets here, title, hint, init and serve. ---
@@ -98,14 +99,14 @@ server_kill() {
   if server_alive; then
     process=$(<"$here/pid")
     # Held still, so that it has no more children while they are counted. Those of its session may have some.
-    kill -STOP "$process"
+    kill -STOP "$process" 2>/dev/null || true
     while :; do
       family=()
       for stat in /proc/[0-9]*/stat; do
         { read -r line <"$stat"; } 2>/dev/null || continue
         read -ra fields <<<"${line##*) }"
         # Its number, parent and session.
-        [[ ${fields[0]} != Z && " ${line%% *} ${fields[1]} ${fields[3]} " == *" $process "* ]] || continue
+        [[ ${fields[0]} != Z && " ${line%% *} ${fields[1]-} ${fields[3]-} " == *" $process "* ]] || continue
         family+=("${line%% *}")
       done
       killed+=("${family[@]}")
@@ -210,15 +211,18 @@ server_control() {
 # --- Finding and installing. ---
 
 servers_install() {
-  local packages=("$@") sudo=()
+  local sudo=() words
   [ "$(id -u)" = 0 ] || sudo=(sudo -n)
   if command -v apt-get >/dev/null && "${sudo[@]}" true 2>/dev/null; then
-    servers_say "installing ${packages[*]}"
-    "${sudo[@]}" apt-get update -qq >&2 || true
-    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-      -o DPkg::Lock::Timeout=300 "${packages[@]}" >/dev/null && return 0
+    servers_say "installing $*"
+    words=$(
+      "${sudo[@]}" apt-get update -qq 2>&1 || true
+      "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        -o DPkg::Lock::Timeout=300 "$@" 2>&1
+    ) && return 0
+    grep -E '^(E|W|dpkg):' <<<"$words" >&2 || true
   fi
-  servers_say "please install: ${packages[*]}"
+  servers_say "please install: $*"
   return 1
 }
 
@@ -302,7 +306,7 @@ servers_fetch_mysql() {
     -o Acquire::Languages=none -o Acquire::Retries=2 -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30
   )
   { "${get[@]}" update || true; "${get[@]}" -y --download-only --no-install-recommends install mysql-server-core; } \
-    >"$to/words" 2>&1 || return 1
+    >"$to/words" 2>&1 || return 2
   for package in "$apt"/archives/*.deb; do
     dpkg-deb -x "$package" "$to/unpacked" 2>>"$to/words" || return 1
   done
@@ -329,15 +333,13 @@ servers_find_mysql() {
       flock 9
       [ ! -d "$tree" ] || exit 0
       servers_say "fetching MySQL from Debian's sid into $tree, about 60 MB"
+      trap 'rm -rf "$tree.part"' EXIT
+      umask 022
       rm -rf "$tree.part"
       mkdir "$tree.part" || exit 1
-      if servers_fetch_mysql "$tree.part"; then
-        mv "$tree.part/tree" "$tree"
-      else
-        grep -E '^[EW]:' "$tree.part/words" | head -n 5 >&2
-        code=2
-      fi
-      rm -rf "$tree.part"
+      servers_fetch_mysql "$tree.part" && mv "$tree.part/tree" "$tree" && exit
+      code=$?
+      grep -E '^[EW]:|error' "$tree.part/words" | head -n 5 >&2
       exit "$code"
     ) 9>>"$cache/lock" || code=$?
   fi
@@ -463,7 +465,7 @@ servers_add_mariadb() {
     { servers_install mariadb-server-core mariadb-client-core && servers_find_mariadb; } || return 1
   servers_place mariadb mysql || return 1
   servers_mysql_options --debug-no-sync
-  options+=(--innodb-log-file-size=256M --character-set-server=utf8mb4)
+  options+=(--innodb-log-file-size=128M --character-set-server=utf8mb4)
   init=("${as[@]}" "$install_db" --no-defaults --skip-test-db --extra-file="$here/secret" "${options[@]}")
   serve=("${as[@]}" "$mariadbd" --no-defaults "${options[@]}")
   servers_write_control MariaDB TERM \
@@ -472,6 +474,7 @@ servers_add_mariadb() {
 
 servers_add_mysql() {
   local mysql_tree usr here as init serve options loader libraries run
+  unset TEST_MYSQL_URL
   servers_find_mysql || return 1
   [ -n "$mysql_tree" ] || return 0
   servers_place mysql mysql || return 1
@@ -483,7 +486,7 @@ servers_add_mysql() {
   fi
   servers_mysql_options --innodb-flush-method=nosync
   echo "ALTER USER 'root'@'localhost' ACCOUNT LOCK;" >>"$here/secret"
-  options+=(--innodb-redo-log-capacity=256M --mysqlx=OFF --secure-file-priv=NULL)
+  options+=(--innodb-redo-log-capacity=128M --mysqlx=OFF --secure-file-priv=NULL)
   for loader in "$usr"/lib/*/ld-linux*.so.*; do :; done
   libraries=$(dirname "$loader"):$usr/lib/mysql/private
   run=("${as[@]}" "$loader" --library-path "$libraries" "$usr/sbin/mysqld" --no-defaults --basedir="$usr"
@@ -497,7 +500,7 @@ servers_add_mysql() {
 # --- What others call. ---
 
 servers_begin() {
-  local name port code=0 programs=() program servers_password
+  local name port code=0 programs=() program
   for program in setsid setpriv flock; do
     command -v "$program" >/dev/null || programs+=("$program")
   done
@@ -505,7 +508,7 @@ servers_begin() {
     servers_say "${programs[*]} missing; please install: util-linux"
     return 1
   fi
-  servers_password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+  [ -n "$servers_password" ] || servers_password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
   [ -n "${TEST_POSTGRES_URL:-}" ] || servers_add_postgres || return 1
   [ -n "${TEST_MARIADB_URL:-}" ] || servers_add_mariadb || return 1
   [ -n "${TEST_MYSQL_URL:-}" ] || servers_add_mysql || return 1
@@ -529,6 +532,8 @@ servers_begin() {
 }
 
 servers_die() {
+  trap '' HUP INT TERM
+  stop_servers
   trap - "$1"
   kill -s "$1" "$BASHPID"
 }
@@ -584,4 +589,5 @@ if [ "${BASH_SOURCE[0]}" = "$0" ]; then
   trap stop_servers EXIT
   start_servers
   "$@"
+  exit
 fi

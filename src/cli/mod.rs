@@ -5,6 +5,7 @@ mod config;
 mod demo;
 mod exit;
 mod findings;
+mod health;
 mod migrate;
 mod output;
 mod progress;
@@ -79,6 +80,8 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// Show the effective configuration and where each value comes from
     Config(config::ConfigArgs),
+    /// Ask a daemon on this machine whether it lives: for a container's health check
+    Health(health::HealthArgs),
     /// Show everything on this machine: a DingTalk, the daemon, a company that lives on, and a check at the end
     Demo(demo::DemoArgs),
     /// Run a DingTalk on this machine: an organisation, its API, its events, and every fault it is known for
@@ -178,6 +181,7 @@ async fn run(app: App, command: Command) -> Result<Exit, Failure> {
         Command::Check(args) => check::check(app, args).await,
         Command::Migrate(args) => migrate::migrate(app, args).await,
         Command::Config(args) => config::config(&app, &args),
+        Command::Health(args) => health::health(&app, &args).await,
         Command::Demo(args) => demo::demo(app, args).await,
         Command::Sim(args) => simulate(args).await,
     }

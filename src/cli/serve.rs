@@ -25,7 +25,7 @@ use crate::clock::SharedClock;
 use crate::config::{Config, Needs};
 use crate::dingtalk::crypto::AesKey;
 use crate::http::{self, Limits};
-use crate::lifecycle::{Pulse, Tasks};
+use crate::lifecycle::{Pulse, Tasks, tell_service_manager};
 use crate::ops;
 use crate::receive::{self, CallbackEndpoint, Callbacks, Door, InboxStats, Wakes};
 use crate::replicas::{DatabaseClock, Membership};
@@ -76,6 +76,8 @@ pub(super) struct Daemon<'app> {
     pub(super) engine: Option<Engine>,
     inboxes: HashMap<String, Arc<InboxStats>>,
     in_place: Arc<AtomicBool>,
+    /// When the listeners close: some time after the stop has begun.
+    closing: CancellationToken,
     gate: Gate,
     tasks: Tasks,
 }
@@ -165,6 +167,7 @@ impl<'app> Daemon<'app> {
             engine,
             inboxes,
             in_place: Arc::default(),
+            closing: CancellationToken::new(),
             gate: Gate::default(),
             tasks,
         })
@@ -180,6 +183,12 @@ impl<'app> Daemon<'app> {
             Some(Half::Work) => None,
             Some(Half::Receive) | None => Some(self.listen_for_callbacks().await?),
         };
+        self.tasks.spawn(
+            "closing",
+            close_later(shutdown.clone(), self.config.server.shutdown_delay, self.closing.clone()),
+        );
+        let telling = tell_service_manager(self.tasks.pulses(), shutdown.clone());
+        self.tasks.spawn("service manager", telling);
         let alone = tokio::select! {
             alone = self.place_database(taken) => Some(alone?),
             () = shutdown.cancelled() => None,
@@ -220,7 +229,7 @@ impl<'app> Daemon<'app> {
             clock: Arc::clone(&self.clock),
         });
         let limits = Limits { drain: Duration::from_secs(1), ..Limits::default() };
-        let serving = http::serve(listener, router, limits, self.tasks.shutdown());
+        let serving = http::serve(listener, router, limits, self.closing.clone());
         self.tasks.spawn("operators' listener", serving);
         Ok(address)
     }
@@ -237,16 +246,8 @@ impl<'app> Daemon<'app> {
         }
         let router = Router::new().fallback(through_gate).with_state(Arc::clone(&self.gate));
         let limits = Limits { connections: self.config.server.connections, ..Limits::default() };
-        let (closing, delay) = (CancellationToken::new(), self.config.server.shutdown_delay);
-        let (shutdown, close) = (self.tasks.shutdown(), closing.clone());
-        self.tasks.spawn("callback listener", async move {
-            let later = async {
-                shutdown.cancelled().await;
-                tokio::time::sleep(delay).await;
-                close.cancel();
-            };
-            tokio::join!(http::serve(listener, router, limits, closing), later);
-        });
+        let serving = http::serve(listener, router, limits, self.closing.clone());
+        self.tasks.spawn("callback listener", serving);
         Ok(address)
     }
 
@@ -374,6 +375,13 @@ impl<'app> Daemon<'app> {
         // Set once, here.
         drop(self.gate.set(callbacks));
     }
+}
+
+/// Closes the listeners some time after the stop has begun.
+async fn close_later(shutdown: CancellationToken, delay: Duration, closing: CancellationToken) {
+    shutdown.cancelled().await;
+    tokio::time::sleep(delay).await;
+    closing.cancel();
 }
 
 /// Whether a command has the database, which it gives back.

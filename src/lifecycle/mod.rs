@@ -1,6 +1,8 @@
 //! Tasks and signals: every background task has a name and is watched, one that dies stops the process, and a stop ends
 //! in time.
 
+mod service;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +13,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
+
+pub use self::service::tell_service_manager;
 
 /// From the signal to the end of the process; after that it leaves what is unfinished to its next start.
 const STOP_DEADLINE: Duration = Duration::from_secs(9);

@@ -83,9 +83,15 @@ async fn until(
             tokio::time::sleep(BEAT).await;
         }
     };
+    let change = async {
+        // Whoever is alone leads for ever: nobody is left to say otherwise.
+        if leads.wait_for(|leads| *leads == wanted).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
     tokio::select! {
         () = shutdown.cancelled() => false,
         () = beats => false,
-        seen = leads.wait_for(|leads| *leads == wanted) => seen.is_ok(),
+        () = change => true,
     }
 }

@@ -43,8 +43,10 @@ pub(super) async fn work(context: Arc<Context>, claim: Claim) {
         Err(WorkError::Api(error)) => context.give_back(&claim, &error).await,
     };
     if let Err(error) = outcome {
-        // The lease stays; when it runs out, the object is read again.
-        warn!(corp = context.name, kind = claim.kind.label(), %error, "what was read could not be stored");
+        // The lease stays; when it runs out, the object is read again. Of an outage the database's own log lines tell.
+        if error.outage().is_none() {
+            warn!(corp = context.name, kind = claim.kind.label(), %error, "what was read could not be stored");
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod support;
 
 mod callback;
 mod commands;
+mod engines;
 mod events;
 mod faults;
 mod hostile;

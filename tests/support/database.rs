@@ -38,13 +38,10 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    fn new(variable: &str) -> Self {
+    fn new(root: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let root = std::env::var(variable).unwrap_or_else(|_| {
-            panic!("{variable} must name a server; `tests/servers.sh COMMAND` starts one")
-        });
         let name = format!("dingsync_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        Self { root, name }
+        Self { root: root.to_owned(), name }
     }
 
     fn url(&self) -> String {
@@ -54,22 +51,38 @@ impl Server {
 }
 
 impl Database {
-    /// An empty database; a file lies in `folder`.
+    /// An empty database on the engine that the tests run on; a file lies in `folder`.
     pub(crate) fn create(folder: &Path) -> Self {
         let engine = std::env::var("DINGSYNC_TEST_ENGINE").unwrap_or_else(|_| "sqlite".to_owned());
-        match engine.as_str() {
-            "sqlite" => Self::Sqlite(folder.join("dingsync.db")),
+        Self::create_on(&engine, folder)
+    }
+
+    /// An empty database on `engine`.
+    pub(crate) fn create_on(engine: &str, folder: &Path) -> Self {
+        if engine == "sqlite" {
+            return Self::Sqlite(folder.join("dingsync.db"));
+        }
+        let variable = format!("TEST_{}_URL", engine.to_uppercase());
+        let root = std::env::var(&variable).unwrap_or_else(|_| {
+            panic!("{variable} must name a server; `tests/servers.sh COMMAND` starts one")
+        });
+        Self::create_at(engine, &root)
+    }
+
+    /// An empty database on a server.
+    pub(crate) fn create_at(engine: &str, root: &str) -> Self {
+        let server = Server::new(root);
+        let create = format!("CREATE DATABASE {}", server.name);
+        match engine {
             "postgres" => {
-                let server = Server::new("TEST_POSTGRES_URL");
-                waited(postgres(&server.root, &format!("CREATE DATABASE {}", server.name), None));
+                waited(postgres(&server.root, &create, None));
                 Self::Postgres(server)
             }
             "mariadb" | "mysql" => {
-                let server = Server::new(&format!("TEST_{}_URL", engine.to_uppercase()));
-                waited(mysql(&server.root, &format!("CREATE DATABASE {}", server.name), None));
+                waited(mysql(&server.root, &create, None));
                 Self::Mysql(server)
             }
-            other => panic!("DINGSYNC_TEST_ENGINE is {other}; it can be sqlite, postgres, mariadb or mysql"),
+            other => panic!("{other} is none of sqlite, postgres, mariadb and mysql"),
         }
     }
 
@@ -103,6 +116,32 @@ impl Database {
     pub(crate) fn number(&self, sql: &str) -> i64 {
         let rows = self.query(sql, None);
         rows.first().and_then(|row| row.values().next()).and_then(Value::as_i64).expect(sql)
+    }
+
+    /// Runs a statement.
+    pub(crate) fn execute(&self, sql: &str) {
+        drop(self.query(sql, None));
+    }
+
+    /// Runs a script on a server.
+    pub(crate) fn script(&self, script: &str) {
+        match self {
+            Self::Sqlite(path) => {
+                Connection::open(path).expect("a database").execute_batch(script).expect(script);
+            }
+            Self::Postgres(server) => waited(async {
+                let (client, connection) =
+                    tokio_postgres::connect(&server.url(), NoTls).await.expect("a server");
+                let connection = tokio::spawn(connection);
+                client.batch_execute(script).await.expect(script);
+                connection.abort();
+            }),
+            Self::Mysql(server) => waited(async {
+                let mut conn = mysql_async::Conn::from_url(server.url()).await.expect("a server");
+                conn.query_drop(script).await.expect(script);
+                conn.disconnect().await.expect("a server");
+            }),
+        }
     }
 
     fn query(&self, sql: &str, argument: Option<&str>) -> Vec<Row> {

@@ -46,8 +46,8 @@ pub(crate) async fn simulator(users: usize, departments: usize, seed: u64) -> Si
 
 /// A daemon's configuration and database, and the daemon while it runs.
 pub(crate) struct Daemon {
-    // Before the folder, and before whatever it needs: in this order they go.
-    database: Database,
+    // In this order they go.
+    database: Arc<Database>,
     folder: TempDir,
     ops_port: u16,
     callback_port: u16,
@@ -60,8 +60,33 @@ impl Daemon {
     /// each organisation's table.
     pub(crate) fn new(sims: &[&Sim], more: &str) -> Self {
         let folder = TempDir::new().expect("a folder");
+        let database = Arc::new(Database::create(folder.path()));
+        Self::with(database, folder, sims, more)
+    }
+
+    /// The same on a server's engine.
+    pub(crate) fn on(engine: &str, sims: &[&Sim], more: &str) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let database = Arc::new(Database::create_on(engine, folder.path()));
+        Self::with(database, folder, sims, more)
+    }
+
+    /// The same on a server of the test's own.
+    pub(crate) fn at(engine: &str, server: &str, sims: &[&Sim], more: &str) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let database = Arc::new(Database::create_at(engine, server));
+        Self::with(database, folder, sims, more)
+    }
+
+    /// Another daemon on this one's database.
+    pub(crate) fn beside(&self, sims: &[&Sim], more: &str) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        Self::with(Arc::clone(&self.database), folder, sims, more)
+    }
+
+    fn with(database: Arc<Database>, folder: TempDir, sims: &[&Sim], more: &str) -> Self {
         let daemon = Self {
-            database: Database::create(folder.path()),
+            database,
             folder,
             ops_port: free_port(),
             callback_port: free_port(),
@@ -184,6 +209,11 @@ impl Daemon {
             assert!(ended.is_none(), "the daemon ended with {ended:?}:\n{}", self.log());
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// What `readyz` answers, if anything.
+    pub(crate) async fn ready_status(&self) -> Option<u16> {
+        self.get("/readyz").await.map(|(status, _)| status)
     }
 
     pub(crate) fn pid(&self) -> u32 {
