@@ -26,6 +26,8 @@ pub const SILENCE: Duration = Duration::from_secs(5);
 const LEAD: Duration = Duration::from_secs(6);
 /// Who has not shown a sign of life for this long leads no more, whatever the database says.
 const DOUBT: Duration = Duration::from_secs(4);
+/// How long telling the others may take at the end.
+const LEAVING: Duration = Duration::from_secs(3);
 /// A row that nobody has touched for this long is of no use to anybody.
 const FORGOTTEN: Duration = Duration::from_mins(1);
 
@@ -171,6 +173,7 @@ impl Membership {
                 () = shutdown.cancelled() => {}
             }
         }
+        drop(tokio::time::timeout(LEAVING, self.leave()).await);
     }
 
     /// Goes: the others need not wait for the silence.

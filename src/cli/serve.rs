@@ -37,8 +37,6 @@ use crate::telemetry::Metrics;
 const DATABASE_PAUSE: Duration = Duration::from_millis(500);
 /// Before a newcomer works, the others have heard of it and given it its share.
 const MAKING_ROOM: Duration = Duration::from_millis(2_500);
-/// How long telling the others may take at the end.
-const LEAVING: Duration = Duration::from_secs(3);
 /// How often the log says again what is waited for.
 const REMINDER: Duration = Duration::from_secs(30);
 /// How often files that hold secrets are looked at.
@@ -89,7 +87,6 @@ pub(super) struct Running {
     /// What DingTalk reaches; `None` in a process that only works.
     pub(super) callbacks: Option<SocketAddr>,
     tasks: Tasks,
-    membership: Option<Membership>,
     /// `None` if the shutdown came before the database was in place.
     alone: Option<ExclusiveUse>,
 }
@@ -97,22 +94,9 @@ pub(super) struct Running {
 impl Running {
     /// Waits for the shutdown, and for the end of everything after it.
     pub(super) async fn wait(self) -> Result<(), Failure> {
-        let Self { tasks, membership, alone, .. } = self;
-        let shutdown = tasks.shutdown();
-        let leaving = async {
-            shutdown.cancelled().await;
-            match membership {
-                Some(membership) if alone.is_some() => membership.leave().await,
-                _ => {}
-            }
-        };
-        // Whoever leaves waits for no longer than the tasks do.
-        let (ended, ()) = tokio::join!(tasks.wait(), async {
-            drop(tokio::time::timeout(LEAVING, leaving).await);
-        });
-        ended?;
+        self.tasks.wait().await?;
         info!("stopped");
-        drop(alone);
+        drop(self.alone);
         Ok(())
     }
 }
@@ -196,8 +180,7 @@ impl<'app> Daemon<'app> {
         if alone.is_some() {
             self.start_behind_database();
         }
-        let Self { tasks, membership, .. } = self;
-        Ok(Running { ops, callbacks, tasks, membership, alone })
+        Ok(Running { ops, callbacks, tasks: self.tasks, alone })
     }
 
     /// Takes the database if it is to be had. A second daemon is refused; a command that has it will end.

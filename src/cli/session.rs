@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -74,7 +75,7 @@ async fn lead_unless_served(
     tasks: &mut Tasks,
 ) -> Result<bool, StoreError> {
     let is_daemon = |replica: &Replica| replica.works && replica.holder.starts_with(DAEMON);
-    if daemons(store).await?.iter().any(is_daemon) {
+    if a_daemon_lives(store, is_daemon).await? {
         return Ok(false);
     }
     let membership = Membership::new(store.clone(), replica(app, command, true), Arc::clone(clock), true);
@@ -83,10 +84,7 @@ async fn lead_unless_served(
         let view = membership.beat().await?;
         if view.leads {
             let (shutdown, pulse) = (tasks.shutdown(), tasks.pulse("membership"));
-            tasks.spawn("membership", async move {
-                membership.clone().live(shutdown, pulse).await;
-                membership.leave().await;
-            });
+            tasks.spawn("membership", membership.live(shutdown, pulse));
             return Ok(true);
         }
         if view.others.iter().any(is_daemon) {
@@ -102,11 +100,29 @@ async fn lead_unless_served(
     }
 }
 
-/// The processes that live on a server.
-async fn daemons(store: &Store) -> Result<Vec<Replica>, StoreError> {
-    let mut reader = store.reader().await?;
-    let now = reader.database_now().await?;
-    Ok(reader.replicas(now - SILENCE).await?.into_iter().map(|(replica, _)| replica).collect())
+/// Whether a daemon shows signs of life. One that died a moment ago may still stand there: it has to show another one.
+async fn a_daemon_lives(store: &Store, is_daemon: impl Fn(&Replica) -> bool) -> Result<bool, StoreError> {
+    let look = async || {
+        let mut reader = store.reader().await?;
+        let now = reader.database_now().await?;
+        let mut replicas = reader.replicas(now - SILENCE).await?;
+        replicas.retain(|(replica, _)| is_daemon(replica));
+        Ok::<_, StoreError>(replicas)
+    };
+    let known = look().await?;
+    loop {
+        let replicas = look().await?;
+        if replicas.is_empty() {
+            return Ok(false);
+        }
+        let is_news = |(replica, heard): &(Replica, Timestamp)| {
+            known.iter().all(|(other, before)| other.id != replica.id || before < heard)
+        };
+        if replicas.iter().any(is_news) {
+            return Ok(true);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 impl Session {

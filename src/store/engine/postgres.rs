@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::sync::Arc;
 
 use bytes::{BufMut as _, BytesMut};
 use jiff::civil::{Date, date};
@@ -254,9 +255,12 @@ impl From<tokio_postgres::Error> for StoreError {
             };
         };
         let code = database.code();
-        let text = format!("{} ({})", database.message(), code.code()).into();
+        let text: Arc<str> = format!("{} ({})", database.message(), code.code()).into();
         match outage_of(code) {
             Some(outage) => Self::Unavailable { outage, text },
+            None if *code == SqlState::INSUFFICIENT_PRIVILEGE => {
+                Self::Schema(format!("{text}; the rights that dingsync needs are in deploy/sql"))
+            }
             None if is_conflict(code) => Self::Conflict(text),
             None => Self::Statement(text),
         }
