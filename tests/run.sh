@@ -42,3 +42,6 @@ for engine in postgres mariadb mysql; do
   echo "on $engine:"
   DINGSYNC_TEST_ENGINE=$engine cargo test --locked --test daemon -- live:: events:: hostile:: pull::everybody pull::changes
 done
+
+echo "the rights of deploy/sql:"
+tests/grants.sh target/debug/dingsync
