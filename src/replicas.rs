@@ -162,8 +162,11 @@ impl Membership {
             let deadline = (heard + DOUBT).max(begun + BEAT);
             match tokio::time::timeout_at(deadline, self.beat()).await {
                 Ok(Ok(_)) => heard = begun,
-                Ok(Err(error)) => warn!(%error, "no sign of life could be shown to the other processes"),
-                Err(_) => warn!("the database does not take a sign of life in time"),
+                Ok(Err(error)) if error.outage().is_none() => {
+                    warn!(%error, "no sign of life could be shown to the other processes");
+                }
+                // Of an outage the log tells already.
+                Ok(Err(_)) | Err(_) => {}
             }
             if heard.elapsed() >= DOUBT && self.give_up_lead() {
                 warn!("this process leads no more: the database has not heard of it for too long");

@@ -5,6 +5,7 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 use tracing::info;
 
@@ -15,6 +16,22 @@ const LOOK: Duration = Duration::from_millis(200);
 const REPORT: Duration = Duration::from_secs(10);
 /// Details that do not get on for this long wait for DingTalk, which may take hours.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Works until it is done, or until somebody interrupts this process (`None`).
+pub(super) async fn unless_interrupted<T>(work: impl Future<Output = T>) -> Option<T> {
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signals) => drop(signals.recv().await),
+            // Then it is killed as processes are that watch for no signal.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        done = work => Some(done),
+        Ok(()) = tokio::signal::ctrl_c() => None,
+        () = terminated => None,
+    }
+}
 
 /// Shows how far a run is until it is over.
 pub(super) async fn follow(store: &Store, corp: &str, run_id: i64) -> Result<Run, StoreError> {
@@ -116,5 +133,11 @@ impl Bar {
         if let Some(bar) = &self.drawn {
             bar.finish_and_clear();
         }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.finish();
     }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::exit::{Exit, Failure};
-use super::progress::{Details, follow, follow_details};
+use super::progress::{Details, follow, follow_details, unless_interrupted};
 use super::session::Session;
 use super::{App, findings, output};
 use crate::config::Needs;
@@ -83,7 +83,14 @@ pub(super) async fn bootstrap(app: App) -> Result<Exit, Failure> {
     for context in &contexts {
         let run = carry_out(&session, context, RunKind::Bootstrap, false).await?;
         let details = match run.state {
-            RunState::Complete | RunState::Partial => Some(follow_details(&session.store, context).await?),
+            RunState::Complete | RunState::Partial => {
+                let followed = follow_details(&session.store, context);
+                let details = unless_interrupted(followed).await.ok_or_else(|| {
+                    let text = "interrupted: everybody is visible; the next start goes on with the details";
+                    Failure::failed(anyhow::anyhow!(text))
+                })?;
+                Some(details?)
+            }
             _ => None,
         };
         let held = session.store.reader().await?.counts(&context.corp_id).await?.held;
@@ -157,8 +164,23 @@ async fn carry_out(
     let run_id = context.request_run(kind, quick).await?;
     let followed = follow(&session.store, &context.name, run_id);
     if !session.is_alone() {
-        return Ok(followed.await?);
+        return unless_interrupted(followed)
+            .await
+            .ok_or_else(|| {
+                Failure::failed(anyhow::anyhow!("interrupted; the daemon goes on with it, as run {run_id}"))
+            })?
+            .map_err(Failure::from);
     }
-    let ((), run) = tokio::try_join!(context.carry_out_run(run_id), followed)?;
-    Ok(run)
+    let carried_out = async { tokio::try_join!(context.carry_out_run(run_id), followed) };
+    match unless_interrupted(Box::pin(carried_out)).await {
+        Some(result) => Ok(result?.1),
+        None => {
+            context.abandon_run(run_id).await?;
+            let go_on = match kind {
+                RunKind::Verify => "nothing was changed",
+                RunKind::Bootstrap | RunKind::Reconcile => "what was stored stays; the next start goes on",
+            };
+            Err(Failure::failed(anyhow::anyhow!("interrupted: {go_on}")))
+        }
+    }
 }

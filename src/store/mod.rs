@@ -18,6 +18,7 @@ mod inbox;
 mod ledger;
 mod migrate;
 mod mirror;
+mod outages;
 mod readers;
 mod replica;
 mod run;
@@ -45,6 +46,7 @@ pub use self::mirror::{
     Department, Difference, Employee, Fate, Json, ListedOutcome, ListedPerson, Membership, Person, Role,
     RoleGroup, RoleMembership, RoleScope, Stamp, Stored,
 };
+use self::outages::Outages;
 pub use self::readers::Reader;
 use self::readers::Readers;
 pub use self::replica::Replica;
@@ -81,6 +83,7 @@ pub struct Store {
     target: Target,
     writer: Arc<Writer>,
     readers: Arc<Readers>,
+    outages: Arc<Outages>,
 }
 
 impl Store {
@@ -89,7 +92,7 @@ impl Store {
         let target = address::target_of(url)?;
         let (writer, task) = Writer::start(&target);
         let readers = Arc::new(Readers::new(target.clone()));
-        Ok((Self { target, writer: Arc::new(writer), readers }, task))
+        Ok((Self { target, writer: Arc::new(writer), readers, outages: Arc::default() }, task))
     }
 
     /// Where it is, for people; never with a password.
@@ -136,11 +139,17 @@ impl Store {
 
     /// A connection for reading the last commit.
     pub async fn reader(&self) -> Result<Reader, StoreError> {
-        self.readers.acquire().await
+        let reader = self.readers.acquire().await;
+        if reader.is_err() {
+            self.outages.hear(&reader);
+        }
+        reader
     }
 
     /// Runs an operation and waits for its commit.
     pub async fn write<O: Operation>(&self, operation: O) -> Result<Written<O::Output>, StoreError> {
-        self.writer.run(operation).await
+        let result = self.writer.run(operation).await;
+        self.outages.hear(&result);
+        result
     }
 }

@@ -67,8 +67,10 @@ pub(super) async fn dispatch(context: Arc<Context>, shutdown: CancellationToken,
         let wake_at = match dispatcher.fill().await {
             Ok(wake_at) => wake_at,
             Err(error) => {
-                let corp = &dispatcher.context.name;
-                warn!(corp, %error, "the queue cannot be read; waiting for the database");
+                if error.outage().is_none() {
+                    let corp = &dispatcher.context.name;
+                    warn!(corp, %error, "the queue cannot be read");
+                }
                 Instant::now() + STORE_PAUSE
             }
         };
@@ -97,7 +99,9 @@ async fn renew(context: Arc<Context>, held: Held) {
         if claims.is_empty() {
             continue;
         }
-        if let Err(error) = context.renew(claims).await {
+        if let Err(error) = context.renew(claims).await
+            && error.outage().is_none()
+        {
             warn!(corp = context.name, %error, "leases could not be renewed");
         }
     }

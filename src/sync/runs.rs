@@ -76,18 +76,24 @@ async fn carry_out(context: Arc<Context>) {
                     RunKind::Bootstrap | RunKind::Reconcile => Patience::Endless,
                 };
                 if let Err(error) = context.carry_out(&run, patience).await {
-                    warn!(corp = context.name, run = run.id, %error, "a run waits for the database");
+                    if error.outage().is_none() {
+                        warn!(corp = context.name, run = run.id, %error, "a run cannot go on; it is begun again");
+                    }
                     tokio::time::sleep(STORE_PAUSE).await;
                 }
             }
             Ok(None) => {
                 tokio::time::sleep(LOOK).await;
-                if let Err(error) = context.complete_late().await {
+                if let Err(error) = context.complete_late().await
+                    && error.outage().is_none()
+                {
                     warn!(corp = context.name, %error, "the state of the pull cannot be looked at");
                 }
             }
             Err(error) => {
-                warn!(corp = context.name, %error, "the list of runs cannot be read; waiting for the database");
+                if error.outage().is_none() {
+                    warn!(corp = context.name, %error, "the list of runs cannot be read");
+                }
                 tokio::time::sleep(STORE_PAUSE).await;
             }
         }
@@ -146,6 +152,11 @@ impl Context {
             Some(run) => self.carry_out(&run, Patience::Limited).await,
             None => Ok(()),
         }
+    }
+
+    /// Notes that nobody goes on with a run.
+    pub async fn abandon_run(&self, run_id: i64) -> Result<(), StoreError> {
+        self.write(AbandonRun { run_id, now: self.now() }).await
     }
 
     /// Waits until no object of `kinds` that `run` has marked waits any more. Brings how many are parked; `None` if
@@ -231,6 +242,19 @@ impl Operation for BeginRun {
 
     async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
         conn.begin_run(self.run_id, self.now).await
+    }
+}
+
+struct AbandonRun {
+    run_id: i64,
+    now: Timestamp,
+}
+
+impl Operation for AbandonRun {
+    type Output = ();
+
+    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
+        conn.end_run(self.run_id, RunState::Failed, Some("interrupted"), true, self.now).await
     }
 }
 

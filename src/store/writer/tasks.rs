@@ -2,7 +2,7 @@
 
 use tokio::sync::mpsc;
 use tokio::time::{Duration, sleep};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::{Job, Turn};
 use crate::store::conn::Conn;
@@ -74,7 +74,7 @@ impl Line {
                     }
                 }
                 Err(error) => {
-                    warn!(%error, operations = group.len(), "a commit failed");
+                    debug!(%error, operations = group.len(), "a commit failed");
                     group.drain(..).for_each(|job| job.settle(Err(error.clone())));
                 }
             }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::FutureExt as _;
 use tokio::task::JoinSet;
-use tracing::{debug, error, warn};
+use tracing::{debug, error};
 
 use super::{Job, Turn};
 use crate::store::conn::Conn;
@@ -217,7 +217,7 @@ fn commit_group(conn: &mut Conn, queue: &Queue) -> bool {
     // way to a clean state.
     let fit = now(conn.roll_back()).is_ok();
     if !fit || error.outage().is_some() {
-        warn!(%error, operations = group.len(), "a commit failed");
+        debug!(%error, operations = group.len(), "a commit failed");
         group.into_iter().for_each(|job| job.settle(Err(error.clone())));
         return fit;
     }

@@ -21,6 +21,8 @@ use crate::store::{
 };
 
 /// Objects looked at together.
+/// How often the log says again what is waited for.
+const REMINDER: Duration = Duration::from_secs(30);
 const TOGETHER: usize = 8;
 const BATCH: usize = 200;
 const USUAL_PAUSE: Duration = Duration::from_secs(1);
@@ -132,6 +134,7 @@ impl Context {
         F: Future<Output = Result<T, WorkError>>,
     {
         let started = Instant::now();
+        let mut told: Option<Instant> = None;
         loop {
             let error = match call().await {
                 Err(WorkError::Api(error)) if error.class.is_trouble() => error,
@@ -143,7 +146,10 @@ impl Context {
             if enough || error.class == Class::UnknownMethod {
                 return Err(error.into());
             }
-            warn!(corp = self.name, run = run.id, %error, "a comparison waits for DingTalk");
+            if told.is_none_or(|told| told.elapsed() > REMINDER) {
+                told = Some(Instant::now());
+                warn!(corp = self.name, run = run.id, %error, "a comparison waits for DingTalk");
+            }
             let pause = error.retry_after.unwrap_or(USUAL_PAUSE).clamp(USUAL_PAUSE, LONGEST_PAUSE);
             tokio::time::sleep(self.random.jittered(pause)).await;
         }

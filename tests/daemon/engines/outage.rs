@@ -119,6 +119,9 @@ async fn a_server_that_is_away_for_a_while_is_waited_for() {
         sim.life_ended().await;
         resend_all(&sim).await;
         daemon.agrees_with(&sim, "main").await;
+        daemon.says("the database is back").await;
+        let complaints = daemon.log().lines().filter(|line| line.contains("WARN")).count();
+        assert!(complaints < 30, "{engine}: {complaints} warnings of one outage:\n{}", daemon.log());
         let push = sim.counters().push;
         assert!(push.failed.values().sum::<u64>() > 0, "the outage was not noticed: {push:?}");
         daemon.stop().await;
