@@ -5,12 +5,13 @@ use super::convert;
 use super::guard::Deletion;
 use super::hints::ROOT;
 use super::outcome::{Reading, conclude};
+use super::references::names_somebody_who_changes;
 use crate::config::Guard;
 use crate::dingtalk::Class;
 use crate::lane::Lane;
 use crate::store::{
-    Action, Cause, Claim, Conn, Department, Entity, Fate, Finish, Hint, Kind, Operation, Stamp, Standing,
-    StoreError, Stored,
+    ANSWER_LAG, Action, Cause, Claim, Conn, Department, Entity, Fate, Finish, Hint, Kind, Operation, Stamp,
+    Standing, StoreError, Stored,
 };
 
 /// What a look at a department brought.
@@ -70,7 +71,18 @@ impl Operation for FinishDepartment {
                 (Standing::Present, self.put(conn, dept_id, before.as_ref(), after).await?)
             }
         };
-        let reading = Reading::of(standing, action);
+        let is_outdated = match &self.look {
+            Look::Present(department) => {
+                let named: Vec<String> = convert::managers(department)
+                    .into_iter()
+                    .chain(department.owner_userid.clone())
+                    .collect();
+                names_somebody_who_changes(conn, &self.claim, &named, &self.stamp).await?
+            }
+            Look::Gone | Look::Hidden => false,
+        };
+        let reading =
+            Reading { again_in: is_outdated.then_some(ANSWER_LAG), ..Reading::of(standing, action) };
         let finish = conclude(&self.claim, reading, self.stamp.now);
         conn.finish(&self.claim, &finish, self.stamp.now);
         Ok(finish)

@@ -1,10 +1,21 @@
 //! What hangs together with a person: the departments, roles and manager that his answer names, and those whose answers
 //! name him.
 
-use crate::store::{CATALOGUE, Claim, Conn, Hint, Kind, Person, Stamp, Standing, StoreError};
+use crate::store::{ANSWER_LAG, CATALOGUE, Claim, Conn, Hint, Kind, Person, Stamp, Standing, StoreError};
+
+/// Whether an answer names people of whom an event came shortly before it was asked for, or since: it may be older than
+/// what has happened to them, and then names somebody who has gone or is another one by now.
+pub(super) async fn names_somebody_who_changes(
+    conn: &mut Conn,
+    claim: &Claim,
+    userids: &[String],
+    stamp: &Stamp,
+) -> Result<bool, StoreError> {
+    conn.have_events_since(&stamp.corp_id, userids, claim.claimed_at - ANSWER_LAG).await
+}
 
 /// Whatever a person refers to and nobody has heard of is read as well; nothing waits for it. True if he refers to
-/// something that is known to be gone: then his answer, or that one's, is outdated.
+/// something that is known to be gone, or may have changed meanwhile: then his answer, or that one's, is outdated.
 pub(super) async fn follow_references(
     conn: &mut Conn,
     claim: &Claim,
@@ -14,7 +25,7 @@ pub(super) async fn follow_references(
     let departments: Vec<String> =
         person.departments.iter().map(|membership| membership.dept_id.to_string()).collect();
     let manager: Vec<String> = person.row.manager_userid.iter().cloned().collect();
-    let mut refers_to_gone = false;
+    let mut refers_to_gone = names_somebody_who_changes(conn, claim, &manager, stamp).await?;
     for (kind, ids) in [(Kind::Department, departments), (Kind::Employee, manager)] {
         let known = conn.standings(&stamp.corp_id, kind, &ids).await?;
         let unknown: Vec<Hint> = ids

@@ -154,6 +154,30 @@ impl Conn {
         Ok(standings)
     }
 
+    /// Whether an event has come for any of the people since `since`.
+    pub async fn have_events_since(
+        &mut self,
+        corp_id: &str,
+        userids: &[String],
+        since: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let corp = self.corp_number(corp_id).await?;
+        let keys: Vec<Value> = userids.iter().map(Value::from).collect();
+        for list in key_lists(&keys) {
+            let sql = format!(
+                "SELECT id FROM dingsync_object \
+                 WHERE corp = ? AND kind = 'employee' AND object_id IN ({}) AND event_at > ? LIMIT 1",
+                placeholders(list.len()),
+            );
+            let mut args: Vec<Value> = [corp.into()].into_iter().chain(list).collect();
+            args.push(since.as_millisecond().into());
+            if self.row(sql, &args).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Objects whose last read said that they are hidden, or gone and held.
     pub async fn apart(&mut self, corp_id: &str) -> Result<Vec<(Kind, String)>, StoreError> {
         let corp = self.corp_number(corp_id).await?;
