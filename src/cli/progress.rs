@@ -37,20 +37,47 @@ pub(super) async fn unless_interrupted<T>(work: impl Future<Output = T>) -> Opti
 pub(super) async fn follow(store: &Store, corp: &str, run_id: i64) -> Result<Run, StoreError> {
     let bar = Bar::new(corp);
     loop {
-        let run = store.reader().await?.run(run_id).await?;
-        let Some(run) = run.filter(|run| !run.state.is_over()) else {
-            bar.finish();
-            let over = store.reader().await?.run(run_id).await?;
-            return over
-                .ok_or_else(|| StoreError::Schema("a run has vanished from the list of runs".to_owned()));
-        };
-        let phase = match run.state {
-            RunState::Queued => "waiting for the daemon",
-            _ => run.phase.as_deref().unwrap_or("starting"),
-        };
-        bar.show(run.progress, run.total, phase);
+        let run = look_at(store, run_id).await?;
+        if run.state.is_over() {
+            return Ok(run);
+        }
+        bar.show_run(&run);
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// The same beside a daemon. Comes back earlier, with a run that is not over, when the daemon gets on with nothing: then
+/// DingTalk does not answer it, and that may take hours.
+pub(super) async fn follow_daemon(store: &Store, context: &Context, run_id: i64) -> Result<Run, StoreError> {
+    let bar = Bar::new(&context.name);
+    let mut seen = None;
+    let mut moved = Instant::now();
+    loop {
+        let run = look_at(store, run_id).await?;
+        if run.state.is_over() {
+            return Ok(run);
+        }
+        let (open, counts) = {
+            let mut reader = store.reader().await?;
+            (reader.open_runs(&context.corp_id).await?, reader.counts(&context.corp_id).await?)
+        };
+        let runs: Vec<_> = open.iter().map(|run| (run.id, run.state, run.progress)).collect();
+        let now = Some((runs, counts.live.pending + counts.background.pending, counts.confirming));
+        if seen != now {
+            seen = now;
+            moved = Instant::now();
+        }
+        if moved.elapsed() > PATIENCE {
+            return Ok(run);
+        }
+        bar.show_run(&run);
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn look_at(store: &Store, run_id: i64) -> Result<Run, StoreError> {
+    let run = store.reader().await?.run(run_id).await?;
+    run.ok_or_else(|| StoreError::Schema("a run has vanished from the list of runs".to_owned()))
 }
 
 /// How reading everybody's details ended.
@@ -104,6 +131,14 @@ impl Bar {
     fn new(corp: &str) -> Self {
         let drawn = std::io::stderr().is_terminal().then(ProgressBar::new_spinner);
         Self { corp: corp.to_owned(), drawn, reported: Cell::new(Instant::now()) }
+    }
+
+    fn show_run(&self, run: &Run) {
+        let phase = match run.state {
+            RunState::Queued => "waiting for its turn",
+            _ => run.phase.as_deref().unwrap_or("starting"),
+        };
+        self.show(run.progress, run.total, phase);
     }
 
     fn show(&self, position: i64, total: Option<i64>, phase: &str) {

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::exit::{Exit, Failure};
-use super::progress::{Details, follow, follow_details, unless_interrupted};
+use super::progress::{Details, follow, follow_daemon, follow_details, unless_interrupted};
 use super::session::Session;
 use super::{App, findings, output};
 use crate::config::Needs;
@@ -162,15 +162,10 @@ async fn carry_out(
     quick: bool,
 ) -> Result<Run, Failure> {
     let run_id = context.request_run(kind, quick).await?;
-    let followed = follow(&session.store, &context.name, run_id);
     if !session.is_alone() {
-        return unless_interrupted(followed)
-            .await
-            .ok_or_else(|| {
-                Failure::failed(anyhow::anyhow!("interrupted; the daemon goes on with it, as run {run_id}"))
-            })?
-            .map_err(Failure::from);
+        return leave_to_daemon(session, context, kind, run_id).await;
     }
+    let followed = follow(&session.store, &context.name, run_id);
     let carried_out = async { tokio::try_join!(context.carry_out_run(run_id), followed) };
     match unless_interrupted(Box::pin(carried_out)).await {
         Some(result) => Ok(result?.1),
@@ -183,4 +178,36 @@ async fn carry_out(
             Err(Failure::failed(anyhow::anyhow!("interrupted: {go_on}")))
         }
     }
+}
+
+/// Waits for a run that the daemon carries out.
+async fn leave_to_daemon(
+    session: &Session,
+    context: &Arc<Context>,
+    kind: RunKind,
+    run_id: i64,
+) -> Result<Run, Failure> {
+    let Some(followed) = unless_interrupted(follow_daemon(&session.store, context, run_id)).await else {
+        return Err(Failure::failed(anyhow::anyhow!(
+            "interrupted; the daemon goes on with it, as run {run_id}"
+        )));
+    };
+    let run = followed?;
+    if run.state.is_over() {
+        return Ok(run);
+    }
+    // A report is of no use to anybody later.
+    let fate = if kind == RunKind::Verify && run.state == RunState::Queued {
+        context.abandon_run(run_id).await?;
+        "nothing was compared".to_owned()
+    } else {
+        format!("run {run_id} stays asked for, and is carried out as soon as that is possible")
+    };
+    Err(Failure::new(
+        Exit::TryLater,
+        anyhow::anyhow!(
+            "the daemon gets on with nothing, because DingTalk does not answer it as it should: its status and log \
+             say why; {fate}"
+        ),
+    ))
 }

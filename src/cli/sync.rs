@@ -96,7 +96,7 @@ async fn read_again(
     session.work();
     let answered = until_answered(session, context, request).await?;
     let states = states(session, context, &reads).await?;
-    if !answered || states.iter().flatten().any(ObjectState::is_busy) {
+    if !answered {
         return Err(Failure::new(
             Exit::TryLater,
             anyhow::anyhow!(
@@ -162,7 +162,7 @@ async fn resolve(session: &Session, context: &Context, args: &SyncArgs) -> Resul
 
 fn plain_id(args: &SyncArgs) -> Result<String, Failure> {
     let is_one = match args.what {
-        What::Employee => !args.id.is_empty(),
+        What::Employee => !args.id.trim().is_empty(),
         What::Department | What::Role => args.id.parse::<i64>().is_ok(),
     };
     if is_one {

@@ -184,7 +184,7 @@ pub(super) fn find(path: &str) -> Option<Match> {
         return Some(Match { key, in_file: false });
     }
     let key = exact(path.strip_suffix("_file")?)?;
-    (key.kind == Kind::Secret).then_some(Match { key, in_file: true })
+    (key.kind.is_secret()).then_some(Match { key, in_file: true })
 }
 
 fn matches(pattern: &str, path: &str) -> bool {
@@ -216,6 +216,7 @@ mod tests {
     fn a_name_in_the_middle_matches_and_a_longer_path_does_not() {
         assert_eq!(find("corps.main.app_key").unwrap().key.path, "corps.*.app_key");
         assert!(find("corps.main.app_secret_file").unwrap().in_file);
+        assert!(find("database.url_file").unwrap().in_file, "a password may stand in it");
         assert!(find("corps.main.app_key_file").is_none(), "an app key is no secret");
         assert!(find("corps.main.app_key.x").is_none());
         assert!(find("corps.main").is_none());

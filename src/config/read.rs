@@ -363,7 +363,7 @@ impl Reader<'_> {
 const DATABASES: [&str; 5] = ["sqlite", "postgres", "postgresql", "mysql", "mariadb"];
 /// The whole stop has ten seconds.
 const LONGEST_DELAY: SignedDuration = SignedDuration::from_secs(5);
-const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 fn check(key: &Key, text: &str) -> Result<(), String> {
     let fine = match key.kind {

@@ -355,6 +355,12 @@ impl Client {
         drop(self.observed_health());
     }
 
+    /// An API answers nonsense, whoever is asked for: that is trouble as an outage is.
+    pub fn note_nonsense(&self, error: &ApiError) {
+        let trouble = ApiError { class: Class::Retry, ..error.clone() };
+        self.note_failure(&self.line(error.endpoint).breaker, &trouble);
+    }
+
     fn note_worked(&self, endpoint: Endpoint, line: &Line, token: &Token) {
         token.mark_worked();
         line.answers.fetch_add(1, Ordering::Relaxed);
@@ -396,7 +402,13 @@ impl Client {
                 attempt.unexpected = true;
                 Ok(())
             }
-            Class::Unexpected => Err(error),
+            Class::Unexpected => {
+                // The probe of an API that is in trouble: it still is.
+                if line.breaker.trouble().is_some() {
+                    self.note_nonsense(&error);
+                }
+                Err(error)
+            }
             Class::Retry => {
                 self.note_failure(&line.breaker, &error);
                 attempt.failures += 1;

@@ -16,8 +16,8 @@ use crate::config::Guard;
 use crate::dingtalk::Class;
 use crate::lane::Lane;
 use crate::store::{
-    ANSWER_LAG, Action, Claim, Conn, Entity, Fate, Finish, Membership, Operation, Person, Stamp, Standing,
-    StoreError, Stored,
+    ANSWER_LAG, Action, Claim, Conn, Entity, Expectations, Fate, Finish, Membership, Operation, Person,
+    Stamp, Standing, StoreError, Stored,
 };
 
 /// After values were kept because a field permission seems to be gone: that verdict is then outdated.
@@ -171,7 +171,8 @@ impl Operation for FinishEmployee {
                 replaced = fate == Fate::Replaced;
                 let action = conn.write_employee(userid, before.as_ref(), &after, fate, &self.stamp).await?;
                 if let Some(before) = &before {
-                    if replaced {
+                    // Who left and is there may have left and come back before anybody looked.
+                    if replaced || self.claim.expects.any_of(Expectations::GONE) {
                         mark_of_the_former(conn, &self.claim, &before.row, &self.stamp).await?;
                     }
                     mark_led_departments(conn, &self.claim, &before.row, &after, &self.stamp).await?;

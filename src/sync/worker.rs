@@ -104,9 +104,13 @@ impl Context {
     /// Whether an answer makes no sense, and others' do not either. Of the role list there is only one.
     fn is_nonsense_to_all(&self, claim: &Claim, error: &ApiError) -> bool {
         let answers = |path| self.client.answers(path);
-        error.class == Class::Unexpected
+        let is_trouble = error.class == Class::Unexpected
             && (self.nonsense.is_trouble(error.endpoint.path, &claim.object_id, answers)
-                || claim.kind == Kind::RoleCatalogue)
+                || claim.kind == Kind::RoleCatalogue);
+        if is_trouble {
+            self.client.note_nonsense(error);
+        }
+        is_trouble
     }
 
     /// Gives objects back that nobody began to read.
