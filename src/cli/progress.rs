@@ -109,7 +109,6 @@ pub(super) async fn follow_details(store: &Store, context: &Context) -> Result<D
             moved = Instant::now();
         }
         if left == 0 || moved.elapsed() > PATIENCE {
-            bar.finish();
             return Ok(match left {
                 0 => Details::Read { parked: counts.parked },
                 left => Details::Waiting { left },
@@ -163,16 +162,12 @@ impl Bar {
             info!(corp = self.corp, phase, done = position, total, "under way");
         }
     }
-
-    fn finish(&self) {
-        if let Some(bar) = &self.drawn {
-            bar.finish_and_clear();
-        }
-    }
 }
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        self.finish();
+        if let Some(bar) = &self.drawn {
+            bar.finish_and_clear();
+        }
     }
 }

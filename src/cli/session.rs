@@ -44,7 +44,7 @@ pub(super) fn holder(command: &str) -> String {
     format!("{command}, process {}", std::process::id())
 }
 
-/// Takes a file, unless a daemon has it. Another command that has it is waited for.
+/// Takes a file, unless a daemon has it; a server is for everybody. Another command that has it is waited for.
 pub(super) async fn take_unless_served(
     store: &Store,
     command: &str,
@@ -133,16 +133,12 @@ impl Session {
         let mut tasks = Tasks::new(shutdown.clone());
         tasks.spawn("database writer", writer);
         let clock = Arc::new(DatabaseClock::new(Arc::clone(&app.clock)));
-        let alone = if store.is_shared() {
-            let shared = store.take(&holder(command))?;
-            store.migrate(&shared, app.clock.now()).await?;
-            prepare(&store, config, app.clock.now()).await?;
-            lead_unless_served(app, &store, &clock, command, &mut tasks).await?.then_some(shared)
-        } else {
-            take_unless_served(&store, command).await?
-        };
-        match &alone {
-            Some(alone) => store.migrate(alone, app.clock.now()).await?,
+        let taken = take_unless_served(&store, command).await?;
+        match &taken {
+            Some(alone) => {
+                store.migrate(alone, app.clock.now()).await?;
+                prepare(&store, config, app.clock.now()).await?;
+            }
             None => {
                 let missing = store.missing_migrations().await?;
                 if missing > 0 {
@@ -153,12 +149,12 @@ impl Session {
                 }
             }
         }
+        let is_served =
+            store.is_shared() && !lead_unless_served(app, &store, &clock, command, &mut tasks).await?;
+        let alone = taken.filter(|_| !is_served);
         let metrics = Metrics::new();
         let clock = if store.is_shared() { clock as SharedClock } else { Arc::clone(&app.clock) };
         let engine = Engine::new(config, &store, &clock, &app.random, &metrics)?;
-        if alone.is_some() {
-            prepare(&store, config, app.clock.now()).await?;
-        }
         Ok(Self { store, engine, tasks, shutdown, alone })
     }
 

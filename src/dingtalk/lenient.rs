@@ -52,7 +52,7 @@ fn repair(bytes: &[u8]) -> Option<String> {
 
 /// The escape sequence at the start of `text` (a surrogate pair counts as one), and what has to stand in its place.
 fn mend_escape(text: &str) -> (&str, Option<&'static str>) {
-    const UNIT: usize = "\\uXXXX".len();
+    const UNIT: usize = "\\u0000".len();
     let unit = |at: usize| {
         let escape = text.get(at..at + UNIT)?;
         u16::from_str_radix(escape.strip_prefix("\\u")?, 16).ok()

@@ -4,6 +4,7 @@
 mod service;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,6 +19,8 @@ pub use self::service::tell_service_manager;
 
 /// From the signal to the end of the process; after that it leaves what is unfinished to its next start.
 const STOP_DEADLINE: Duration = Duration::from_secs(9);
+/// How often a task that waits gives a sign of life.
+const BEAT: Duration = Duration::from_secs(5);
 /// A task that has not moved for this long hangs.
 const STILL: Duration = Duration::from_mins(1);
 
@@ -36,6 +39,14 @@ impl Pulse {
     /// The task moves.
     pub fn beat(&self) {
         self.beat_at.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Gives signs of life for as long as it is polled: for a task that waits, and moves whatever it waits for.
+    pub async fn keep_beating(&self) -> Infallible {
+        loop {
+            self.beat();
+            tokio::time::sleep(BEAT).await;
+        }
     }
 
     fn silence(&self) -> Duration {

@@ -77,6 +77,11 @@ impl StoreError {
         Self::Unavailable { outage: Outage::Unreachable, text: text.into() }
     }
 
+    /// Whether the connection it was met on is of no use any more.
+    pub(super) fn voids_connection(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Closed(_))
+    }
+
     /// Why the database is not to be had, if that is the trouble.
     pub fn outage(&self) -> Option<Outage> {
         match self {

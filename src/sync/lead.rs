@@ -13,7 +13,6 @@ use crate::replicas::Membership;
 use crate::store::StoreError;
 use crate::telemetry::Metrics;
 
-const BEAT: Duration = Duration::from_secs(5);
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Carries out runs and schedules whenever `leads` says so, until `shutdown`. Without a membership this process is the
@@ -77,12 +76,6 @@ async fn until(
     shutdown: &CancellationToken,
     pulse: &Pulse,
 ) -> bool {
-    let beats = async {
-        loop {
-            pulse.beat();
-            tokio::time::sleep(BEAT).await;
-        }
-    };
     let change = async {
         // Whoever is alone leads for ever: nobody is left to say otherwise.
         if leads.wait_for(|leads| *leads == wanted).await.is_err() {
@@ -91,7 +84,7 @@ async fn until(
     };
     tokio::select! {
         () = shutdown.cancelled() => false,
-        () = beats => false,
+        never = pulse.keep_beating() => match never {},
         () = change => true,
     }
 }

@@ -47,21 +47,14 @@ impl End {
 /// Another process may have asked for a run: look at least this often.
 const LOOK: Duration = Duration::from_millis(500);
 const STORE_PAUSE: Duration = Duration::from_secs(1);
-const BEAT: Duration = Duration::from_secs(5);
 /// How often the workers' progress on a run is looked at.
 const PROGRESS_LOOK: Duration = Duration::from_millis(100);
 
 /// Carries out what is asked for until `shutdown`. A run that is interrupted by it is begun again after the next start.
 pub(super) async fn carry_out_runs(context: Arc<Context>, shutdown: CancellationToken, pulse: Pulse) {
-    let beats = async {
-        loop {
-            pulse.beat();
-            tokio::time::sleep(BEAT).await;
-        }
-    };
     tokio::select! {
         () = shutdown.cancelled() => {}
-        () = beats => {}
+        never = pulse.keep_beating() => match never {},
         () = carry_out(context) => {}
     }
 }

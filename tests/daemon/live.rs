@@ -5,7 +5,7 @@ use std::time::Duration;
 use dingsync::sim::{Plan, Sim};
 use serde_json::json;
 
-use crate::support::{Daemon, UNBOUNDED, simulator};
+use crate::support::{Daemon, UNBOUNDED, resend_all, simulator};
 
 /// A thousand changes a few milliseconds apart, half of them on the same dozen people and a few departments.
 fn busy() -> Plan {
@@ -62,15 +62,7 @@ async fn a_daemon_that_is_killed_every_second_loses_nothing_that_it_acknowledged
     }
     daemon.start().await;
     sim.life_ended().await;
-    sim.settled().await;
-    let mut resent = 0;
-    loop {
-        match sim.resend() {
-            0 => break,
-            failed => resent += failed as u64,
-        }
-        sim.settled().await;
-    }
+    let resent = resend_all(&sim).await;
     daemon.agrees_with(&sim, "main").await;
     let push = sim.counters().push;
     println!("{push:?}");

@@ -318,6 +318,18 @@ pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
+/// Pushes what was refused again and again until all of it is acknowledged; brings how many pushes that took.
+pub(crate) async fn resend_all(sim: &Sim) -> u64 {
+    let mut resent = 0;
+    loop {
+        sim.settled().await;
+        match sim.resend() {
+            0 => return resent,
+            failed => resent += failed as u64,
+        }
+    }
+}
+
 /// True when nothing waits but confirming reads.
 pub(crate) fn is_at_rest(status: &Value) -> bool {
     let queue = &status["queue"];

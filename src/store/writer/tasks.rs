@@ -66,7 +66,7 @@ impl Line {
             let fate = self.commit_together(&mut group).await;
             match fate {
                 Ok(()) => group.drain(..).for_each(|job| job.settle(Ok(()))),
-                Err(error) if error.outage().is_none() || matches!(error, StoreError::Conflict(_)) => {
+                Err(error) if !error.voids_connection() => {
                     // One of them cannot be done, or somebody is in the way of one: that must not refuse the others.
                     debug!(%error, operations = group.len(), "a transaction was taken back");
                     for job in std::mem::take(&mut group) {
@@ -100,10 +100,7 @@ impl Line {
         let fate = transact(&mut conn, group).await;
         let fit = match &fate {
             Ok(()) => true,
-            Err(error) => {
-                let is_outage = error.outage().is_some() && !matches!(error, StoreError::Conflict(_));
-                !is_outage && conn.roll_back().await.is_ok()
-            }
+            Err(error) => !error.voids_connection() && conn.roll_back().await.is_ok(),
         };
         self.conn = Some(conn).filter(|_| fit);
         fate

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use dingsync::sim::{Plan, Sim};
+use dingsync::sim::Plan;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::engines;
 use super::servers::Servers;
-use crate::support::{Daemon, UNBOUNDED, simulator};
+use crate::support::{Daemon, UNBOUNDED, resend_all, simulator};
 
 /// A proxy that cuts each connection after a while, in the midst of whatever is said.
 struct Cutter {
@@ -51,15 +51,6 @@ impl Cutter {
             }
         });
         Self { address, cutting, cuts }
-    }
-}
-
-async fn resend_all(sim: &Sim) {
-    loop {
-        sim.settled().await;
-        if sim.resend() == 0 {
-            return;
-        }
     }
 }
 

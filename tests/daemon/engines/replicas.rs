@@ -6,7 +6,7 @@ use dingsync::sim::{Plan, Sim};
 use serde_json::{Value, json};
 
 use super::engines;
-use crate::support::{Daemon, UNBOUNDED, is_at_rest, simulator};
+use crate::support::{Daemon, UNBOUNDED, is_at_rest, resend_all, simulator};
 
 /// Notes each lease that was taken from a worker whose time was not over, which must never be.
 const WATCH_LEASES: &[&str] = &[
@@ -32,15 +32,6 @@ async fn leaders(replicas: &[Daemon]) -> usize {
 /// Every push goes to the next daemon, as behind a load balancer that knows nothing.
 fn spread(sim: &Sim, replicas: &[Daemon], turn: usize) {
     sim.set_callback(Some(replicas[turn % replicas.len()].callback_url("main")));
-}
-
-async fn resend_all(sim: &Sim) {
-    loop {
-        sim.settled().await;
-        if sim.resend() == 0 {
-            return;
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
