@@ -38,7 +38,8 @@ pub enum DoorError {
     Closed,
 }
 
-type Waiting = (Incoming, oneshot::Sender<Result<Arrival, DoorError>>);
+/// An event that waits for its commit, and where its acknowledgement is waited for.
+pub type Waiting = (Incoming, oneshot::Sender<Result<Arrival, DoorError>>);
 
 /// Takes events in. Clones lead to the same door.
 #[derive(Debug, Clone)]
@@ -47,10 +48,10 @@ pub struct Door {
 }
 
 impl Door {
-    /// Opens a door, and brings the task behind it. The task ends when the last [`Door`] is dropped.
-    pub fn open(store: Store, clock: SharedClock, wakes: Wakes) -> (Self, impl Future<Output = ()> + Send) {
+    /// A door, and the events that come through it: whoever has those answers each, as [`commit_batches`] does.
+    pub fn open() -> (Self, mpsc::Receiver<Waiting>) {
         let (sender, receiver) = mpsc::channel(WAITING);
-        (Self { waiting: sender }, commit_batches(receiver, store, clock, wakes))
+        (Self { waiting: sender }, receiver)
     }
 
     /// Commits an event with the objects it marks. `Ok` is the permission to acknowledge it.
@@ -78,7 +79,8 @@ impl Operation for Accept {
     }
 }
 
-async fn commit_batches(
+/// Commits what comes through a door until the last [`Door`] is dropped.
+pub async fn commit_batches(
     mut waiting: mpsc::Receiver<Waiting>,
     store: Store,
     clock: SharedClock,

@@ -8,7 +8,7 @@ use super::engine::address::Target;
 use super::engine::{Session, mysql, postgres, sqlite};
 use super::error::StoreError;
 use super::ledger::Effects;
-use super::sql::{Row, Value};
+use super::sql::{Row, Value, key_lists};
 
 /// A connection, inside of a transaction where anything is written.
 #[derive(Debug)]
@@ -150,6 +150,48 @@ impl Conn {
         args: &[Value],
     ) -> Result<Option<Row>, StoreError> {
         Ok(self.rows(sql, args).await?.into_iter().next())
+    }
+
+    /// The rows of `table` in which the columns `same` have these values and the column `key`, a text, is one of `keys`;
+    /// in no order.
+    pub(super) async fn rows_listed(
+        &mut self,
+        columns: &str,
+        table: &str,
+        same: &[(&str, Value)],
+        key: &str,
+        keys: &[Value],
+    ) -> Result<Vec<Row>, StoreError> {
+        self.listed(columns, table, same, (key, keys), false).await
+    }
+
+    /// The same; the rows are this transaction's until its end, and are taken in the order of their keys.
+    pub(super) async fn lock_listed(
+        &mut self,
+        table: &str,
+        same: &[(&str, Value)],
+        key: &str,
+        keys: &[Value],
+    ) -> Result<(), StoreError> {
+        self.listed("id", table, same, (key, keys), true).await.map(drop)
+    }
+
+    async fn listed(
+        &mut self,
+        columns: &str,
+        table: &str,
+        same: &[(&str, Value)],
+        (key, keys): (&str, &[Value]),
+        lock: bool,
+    ) -> Result<Vec<Row>, StoreError> {
+        let (same_columns, same_values): (Vec<&str>, Vec<Value>) = same.iter().cloned().unzip();
+        let mut rows = Vec::new();
+        for list in key_lists(keys) {
+            let sql = self.dialect.select_listed(columns, table, &same_columns, key, list.len(), lock);
+            let args: Vec<Value> = same_values.iter().cloned().chain(list).collect();
+            rows.extend(self.rows(sql, &args).await?);
+        }
+        Ok(rows)
     }
 
     /// The single number that a statement such as `SELECT count(*)` brings; 0 where it brings none.

@@ -1,5 +1,7 @@
 //! Where the engines' SQL differs. Everything else of it is the same text on all of them.
 
+use super::sql::placeholders;
+
 /// The language that a database speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Dialect {
@@ -63,6 +65,51 @@ impl Dialect {
         }
     }
 
+    /// A `SELECT` of the rows in which the columns `same` have the values of the first arguments, and `key`, a text, one
+    /// of the `count` further ones; with `lock`, the rows are taken in the order of their keys.
+    ///
+    /// PostgreSQL keeps the plan that it makes while a table is empty, and then a list of keys is best found by reading
+    /// all rows of the organisation: so it is told to look for each key by itself, through the unique index.
+    pub(super) fn select_listed(
+        self,
+        columns: &str,
+        table: &str,
+        same: &[&str],
+        key: &str,
+        count: usize,
+        lock: bool,
+    ) -> String {
+        if self != Self::Postgres {
+            let conditions: Vec<String> = same
+                .iter()
+                .map(|column| format!("{column} = ?"))
+                .chain([format!("{key} IN ({})", placeholders(count))])
+                .collect();
+            let end = match (lock, self) {
+                (true, Self::Mysql) => format!(" ORDER BY {key} FOR UPDATE"),
+                _ => String::new(),
+            };
+            return format!("SELECT {columns} FROM {table} WHERE {}{end}", conditions.join(" AND "));
+        }
+        let numbered = |from: usize, count: usize| (from..from + count).map(|number| format!("${number}"));
+        let keys: Vec<String> = numbered(same.len() + 1, count).collect();
+        let conditions: Vec<String> = same
+            .iter()
+            .zip(numbered(1, same.len()))
+            .map(|(column, number)| format!("{column} = {number}"))
+            .chain([format!("{key} = listed.listed_key")])
+            .collect();
+        // Either of them keeps the planner from turning the two into a join of its own choice.
+        let fence = if lock { "FOR UPDATE" } else { "OFFSET 0" };
+        format!(
+            "SELECT {columns} FROM (SELECT listed_key FROM unnest(ARRAY[{}]) AS given (listed_key) \
+             GROUP BY listed_key ORDER BY listed_key COLLATE \"C\") AS listed \
+             CROSS JOIN LATERAL (SELECT * FROM {table} WHERE {} {fence}) AS found",
+            keys.join(", "),
+            conditions.join(" AND "),
+        )
+    }
+
     /// Begins a transaction that writes.
     pub(super) fn begin(self) -> &'static str {
         match self {
@@ -110,6 +157,22 @@ mod tests {
         let sql = "SELECT a FROM t WHERE b = ? AND c IN (?, ?)";
         assert_eq!(Dialect::Postgres.placed(sql), "SELECT a FROM t WHERE b = $1 AND c IN ($2, $3)");
         assert_eq!(Dialect::Mysql.placed(sql), sql);
+    }
+
+    #[test]
+    fn rows_with_listed_keys_are_looked_for_one_by_one_on_postgresql() {
+        let select = |dialect: Dialect, lock| dialect.select_listed("a", "t", &["b"], "c", 2, lock);
+        assert_eq!(select(Dialect::Mysql, false), "SELECT a FROM t WHERE b = ? AND c IN (?, ?)");
+        assert_eq!(
+            select(Dialect::Mysql, true),
+            "SELECT a FROM t WHERE b = ? AND c IN (?, ?) ORDER BY c FOR UPDATE"
+        );
+        assert_eq!(
+            select(Dialect::Postgres, true),
+            "SELECT a FROM (SELECT listed_key FROM unnest(ARRAY[$2, $3]) AS given (listed_key) \
+             GROUP BY listed_key ORDER BY listed_key COLLATE \"C\") AS listed \
+             CROSS JOIN LATERAL (SELECT * FROM t WHERE b = $1 AND c = listed.listed_key FOR UPDATE) AS found"
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::error::StoreError;
 use super::ledger::Hint;
-use super::sql::{Value, args, key_lists, placeholders, row_batches};
+use super::sql::{Value, args, placeholders, row_batches};
 use crate::store::conn::Conn;
 
 /// An event on its way in.
@@ -123,15 +123,9 @@ impl Conn {
                 .filter(|event| event.corp_id == corp_id)
                 .map(|event| Value::from(&event.key))
                 .collect();
-            for list in key_lists(&keys) {
-                let sql = format!(
-                    "SELECT event_key FROM dingsync_inbox WHERE corp_id = ? AND event_key IN ({})",
-                    placeholders(list.len()),
-                );
-                let args: Vec<Value> = [corp_id.into()].into_iter().chain(list).collect();
-                for row in self.rows(sql, &args).await? {
-                    known.extend(row.text(0)?.map(|key| (corp_id.to_owned(), key)));
-                }
+            let same = [("corp_id", corp_id.into())];
+            for row in self.rows_listed("event_key", "dingsync_inbox", &same, "event_key", &keys).await? {
+                known.extend(row.text(0)?.map(|key| (corp_id.to_owned(), key)));
             }
         }
         Ok(known)

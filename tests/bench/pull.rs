@@ -1,195 +1,139 @@
-//! The first pull of organisations of several sizes: how long until everybody is visible, until everybody's details are
-//! there, and how much memory that takes.
-//!
-//! `cargo bench --bench pull [-- PEOPLE…]` runs a simulator and a daemon as processes of their own and prints one row
-//! for each size. Its measure is a loop that reads the same pages from the same simulator and throws them away.
+//! The first pull: until everybody is visible, until everybody's details are there, in how much memory, with how many
+//! calls.
 
-#![expect(clippy::print_stdout, reason = "the table is the result")]
-
-use std::fs;
-use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use dingsync::sim::{Sim, Subject};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-type Error = Box<dyn std::error::Error>;
+use crate::support::{Daemon, UNBOUNDED, is_at_rest, simulator};
+use crate::{engines, memory, table};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_dingsync");
-const LOOK: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_mins(20);
+/// As many as the daemon has on the wire.
+const CALLS_IN_FLIGHT: usize = 16;
+/// People on a page (`contacts-api.md §5`).
+const PAGE: usize = 100;
 
-/// A process that ends with the value.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to end.
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
-
-impl Process {
-    fn start(folder: &Path, arguments: &[&str]) -> Result<Self, Error> {
-        let mut command = Command::new(PROGRAM);
-        command.args(arguments).current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null());
-        Ok(Self(command.spawn()?))
-    }
-
-    /// The most memory that it ever held, in MiB.
-    fn peak(&self) -> Result<f64, Error> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
-        let kibibytes: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
-        Ok(kibibytes / 1024.0)
-    }
-}
-
-fn free_port() -> Result<u16, Error> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
-async fn get(http: &reqwest::Client, url: &str) -> Result<Value, Error> {
-    Ok(serde_json::from_str(&http.get(url).send().await?.text().await?)?)
-}
-
-async fn post(http: &reqwest::Client, url: &str, body: Value) -> Result<Value, Error> {
-    Ok(serde_json::from_str(&http.post(url).json(&body).send().await?.text().await?)?)
-}
-
-/// Polls until `look` finds something.
-async fn until<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    loop {
-        if let Some(found) = look().await {
-            return found;
+pub(crate) async fn measure(sizes: &[usize]) {
+    table::begin(
+        "The first pull",
+        "Against a loop that reads the same departments and pages and throws them away, with as many calls at once; the \
+         simulator answers from the same two cores. Memory is the most that the process ever held.",
+        &[
+            "people",
+            "engine",
+            "visible",
+            "people/s",
+            "to the loop",
+            "with details",
+            "people/s",
+            "memory, visible",
+            "memory",
+            "calls",
+            "to the least",
+        ],
+    );
+    for &people in sizes {
+        let sim = simulator(people, (people / 20).max(10), 1).await;
+        let bare = read_and_throw_away(&sim).await;
+        table::row(
+            &[
+                &[people.to_string(), "the loop".to_owned(), table::seconds(bare), table::rate(people, bare)]
+                    [..],
+                &vec![String::new(); 7],
+            ]
+            .concat(),
+        );
+        for engine in engines() {
+            pull(engine, &sim, people, bare).await;
         }
-        tokio::time::sleep(LOOK).await;
     }
 }
 
-/// Reads the children and pages of every department, sixteen at a time as the daemon does, and throws them away.
-async fn bare_loop(http: &reqwest::Client, sim: &str, token: &str) -> Result<Duration, Error> {
+async fn pull(engine: &str, sim: &Sim, people: usize, bare: Duration) {
+    sim.reset_counters();
+    let mut daemon = Daemon::on(engine, &[sim], UNBOUNDED);
     let started = Instant::now();
-    let department = |dept_id: i64| async move {
-        let url = |path: &str| format!("{sim}/topapi/v2/{path}?access_token={token}");
-        let children = post(http, &url("department/listsub"), json!({ "dept_id": dept_id })).await?;
+    daemon.spawn(&[]);
+    daemon.wait_for("main", "everybody", PATIENCE, |status| status["bootstrap"]["state"] == "complete").await;
+    let (visible, memory_visible) = (started.elapsed(), memory::peak(daemon.pid()));
+    daemon.wait_for("main", "everybody's details", PATIENCE, is_at_rest).await;
+    let detailed = started.elapsed();
+    let count =
+        daemon.database().number("SELECT count(*) FROM ding_employee WHERE detail_read_at IS NOT NULL");
+    assert_eq!(count, people as i64);
+    let calls: u64 = sim.counters().calls.values().map(|count| count.total).sum();
+    table::row(&[
+        people.to_string(),
+        engine.to_owned(),
+        table::seconds(visible),
+        table::rate(people, visible),
+        table::ratio(visible.as_secs_f64(), bare.as_secs_f64()),
+        table::seconds(detailed),
+        table::rate(people, detailed),
+        format!("{memory_visible:.0} MiB"),
+        format!("{:.0} MiB", memory::peak(daemon.pid())),
+        calls.to_string(),
+        table::ratio(calls as f64, least_calls(sim) as f64),
+    ]);
+}
+
+/// The children of every department and its fields, the pages of those that have members, everybody's details, and the
+/// roles: with nothing asked twice and nothing in vain (`contacts-api.md §10`).
+fn least_calls(sim: &Sim) -> usize {
+    let mut members: HashMap<i64, usize> = HashMap::new();
+    let mut people = 0;
+    for person in sim.truth(Subject::Users) {
+        people += 1;
+        for department in person["departments"].as_array().into_iter().flatten() {
+            *members.entry(department["dept_id"].as_i64().expect("an id")).or_default() += 1;
+        }
+    }
+    assert!(members.len() > 1, "the truth tells who is in which department");
+    let departments = sim.truth(Subject::Departments).count();
+    let pages: usize = members.values().map(|members| members.div_ceil(PAGE)).sum();
+    let token_scope_and_roles = 3;
+    2 * departments + pages + people + token_scope_and_roles
+}
+
+async fn read_and_throw_away(sim: &Sim) -> Duration {
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let (base, keys) = (sim.url(), sim.credentials());
+    let token_url = format!("{base}/gettoken?appkey={}&appsecret={}", keys.app_key, keys.app_secret);
+    let token = http.get(token_url).send().await.expect("an answer").json::<Value>().await.expect("JSON");
+    let token = token["access_token"].as_str().expect("a token");
+    let post = async |path: &str, body: Value| {
+        let url = format!("{base}/topapi/v2/{path}?access_token={token}");
+        let answer = http.post(url).json(&body).send().await.expect("an answer");
+        answer.json::<Value>().await.expect("JSON")
+    };
+    let started = Instant::now();
+    let department = async |dept_id: i64| {
+        let children = post("department/listsub", json!({ "dept_id": dept_id })).await;
         let mut cursor = json!(0);
         while !cursor.is_null() {
-            let wanted =
-                json!({ "dept_id": dept_id, "cursor": cursor, "size": 100, "contain_access_limit": true });
-            let page = post(http, &url("user/list"), wanted).await?;
-            cursor = page["result"]["next_cursor"].clone();
+            let page =
+                json!({ "dept_id": dept_id, "cursor": cursor, "size": PAGE, "contain_access_limit": true });
+            cursor = post("user/list", page).await["result"]["next_cursor"].take();
         }
-        let ids = children["result"].as_array().cloned().unwrap_or_default();
-        Ok::<Vec<i64>, Error>(ids.iter().filter_map(|child| child["dept_id"].as_i64()).collect())
+        let children = children["result"].as_array().cloned().unwrap_or_default();
+        children.iter().filter_map(|child| child["dept_id"].as_i64()).collect::<Vec<i64>>()
     };
     let mut waiting = vec![1];
     let mut reading = FuturesUnordered::new();
     loop {
-        while reading.len() < 16
+        while reading.len() < CALLS_IN_FLIGHT
             && let Some(dept_id) = waiting.pop()
         {
             reading.push(department(dept_id));
         }
         match reading.next().await {
-            Some(children) => waiting.extend(children?),
-            None => return Ok(started.elapsed()),
+            Some(children) => waiting.extend(children),
+            None => return started.elapsed(),
         }
     }
-}
-
-async fn measure(people: usize) -> Result<(), Error> {
-    let departments = (people / 20).max(10);
-    let http = reqwest::Client::builder().no_proxy().build()?;
-    let folder = TempDir::new()?;
-    let (sim_port, ops_port, callback_port) = (free_port()?, free_port()?, free_port()?);
-    let sim = format!("http://127.0.0.1:{sim_port}");
-    let _sim_process = Process::start(
-        folder.path(),
-        &[
-            "sim",
-            "--users",
-            &people.to_string(),
-            "--departments",
-            &departments.to_string(),
-            "--rate",
-            "0",
-            "--listen",
-            &format!("127.0.0.1:{sim_port}"),
-        ],
-    )?;
-    let keys = dingsync::sim::Credentials::default();
-    let token_url = format!("{sim}/gettoken?appkey={}&appsecret={}", keys.app_key, keys.app_secret);
-    let token =
-        until(async || get(&http, &token_url).await.ok()?["access_token"].as_str().map(str::to_owned)).await;
-    let bare = bare_loop(&http, &sim, &token).await?;
-    http.delete(format!("{sim}/sim/counters")).send().await?;
-    fs::write(
-        folder.path().join("dingsync.toml"),
-        format!(
-            "[server]\nlisten = \"127.0.0.1:{callback_port}\"\n[ops]\nlisten = \"127.0.0.1:{ops_port}\"\n\
-             [dingtalk]\naddress_calls_per_20s = 0\n[corps.main]\ncorp_id = \"{}\"\napp_key = \"{}\"\n\
-             app_secret = \"{}\"\noapi_url = \"{sim}\"\napi_url = \"{sim}\"\nrequests_per_second = 0\n",
-            keys.corp_id, keys.app_key, keys.app_secret,
-        ),
-    )?;
-    let started = Instant::now();
-    let daemon = Process::start(folder.path(), &["serve"])?;
-    let status_url = format!("http://127.0.0.1:{ops_port}/api/v1/status");
-    let status = async || Some(get(&http, &status_url).await.ok()?["corps"]["main"].clone());
-    until(async || status().await.filter(|status| status["bootstrap"]["state"] == "complete")).await;
-    let visible = started.elapsed();
-    let peak_visible = daemon.peak()?;
-    until(async || {
-        status().await.filter(|status| status["queue"]["pending"] == 0 && status["queue"]["running"] == 0)
-    })
-    .await;
-    let detailed = started.elapsed();
-    let calls = get(&http, &format!("{sim}/sim")).await?;
-    let calls: u64 = calls["counters"]["calls"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter_map(|(_, count)| count["total"].as_u64())
-        .sum();
-    println!(
-        "{people:>8} {departments:>8} {:>9.2} {:>9.2} {:>7.2} {:>9.2} {:>10.0} {:>9.1} {:>9.1} {calls:>8}",
-        bare.as_secs_f64(),
-        visible.as_secs_f64(),
-        visible.as_secs_f64() / bare.as_secs_f64(),
-        detailed.as_secs_f64(),
-        people as f64 / detailed.as_secs_f64(),
-        peak_visible,
-        daemon.peak()?,
-    );
-    Ok(())
-}
-
-#[tokio::main]
-async fn main() -> Result<(), Error> {
-    drop(rustls::crypto::ring::default_provider().install_default());
-    // `cargo bench` adds --bench.
-    let sizes: Vec<usize> = std::env::args().skip(1).filter_map(|argument| argument.parse().ok()).collect();
-    let sizes = if sizes.is_empty() { vec![1_000, 10_000, 100_000] } else { sizes };
-    println!(
-        "{:>8} {:>8} {:>9} {:>9} {:>7} {:>9} {:>10} {:>9} {:>9} {:>8}",
-        "people",
-        "depts",
-        "bare s",
-        "visible s",
-        "ratio",
-        "details s",
-        "people/s",
-        "MiB then",
-        "MiB peak",
-        "calls"
-    );
-    for people in sizes {
-        measure(people).await?;
-    }
-    Ok(())
 }

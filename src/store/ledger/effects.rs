@@ -12,9 +12,6 @@ use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
 use crate::store::sql::{Value, args};
 
-/// How many rows one statement takes.
-const LOCKS: usize = 64;
-
 /// Everything that waits for the end of the transaction.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Effects {
@@ -125,22 +122,13 @@ impl Conn {
         if keys.len() < 2 || updates.is_empty() {
             return Ok(());
         }
-        for some in keys.chunks(LOCKS) {
-            // Repeated to a length of which there are few, as every list is.
-            let length = some.len().next_power_of_two();
-            let sql = format!(
-                "SELECT id FROM dingsync_object WHERE (corp, kind, object_id) IN ({}) \
-                 ORDER BY corp, kind, object_id FOR UPDATE",
-                vec!["(?, ?, ?)"; length].join(", "),
-            );
-            let last = some.last();
-            let padding = last.into_iter().cycle().take(length - some.len());
-            let args: Vec<Value> = some
-                .iter()
-                .chain(padding)
-                .flat_map(|(corp, kind, id)| args![*corp, *kind, id].to_vec())
-                .collect();
-            self.rows(sql, &args).await?;
+        for alike in
+            keys.chunk_by(|(corp, kind, _), (other, other_kind, _)| (corp, kind) == (other, other_kind))
+        {
+            let Some((corp, kind, _)) = alike.first() else { continue };
+            let same = [("corp", (*corp).into()), ("kind", (*kind).into())];
+            let ids: Vec<Value> = alike.iter().map(|(_, _, object_id)| object_id.into()).collect();
+            self.lock_listed("dingsync_object", &same, "object_id", &ids).await?;
         }
         Ok(())
     }

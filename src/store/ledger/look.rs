@@ -6,7 +6,7 @@ use super::{Counts, Kind, LaneCount, ObjectState, Standing, lane_number, lane_of
 use crate::lane::Lane;
 use crate::store::conn::Conn;
 use crate::store::error::StoreError;
-use crate::store::sql::{Value, args, key_lists, placeholders};
+use crate::store::sql::{Value, args, placeholders};
 
 impl Conn {
     /// For each lane and kind, the earliest moment at which something is ready; live work first, then in the order of
@@ -138,18 +138,11 @@ impl Conn {
         let corp = self.corp_number(corp_id).await?;
         let keys: Vec<Value> = object_ids.iter().map(Value::from).collect();
         let mut standings = Vec::new();
-        for list in key_lists(&keys) {
-            let sql = format!(
-                "SELECT object_id, standing, run_id FROM dingsync_object \
-                 WHERE corp = ? AND kind = ? AND object_id IN ({})",
-                placeholders(list.len()),
-            );
-            let args: Vec<Value> = [corp.into(), kind.label().into()].into_iter().chain(list).collect();
-            for row in self.rows(sql, &args).await? {
-                let standing = Standing::of_number(row.integer(1)?);
-                let run_id = row.integer(2)?.unwrap_or_default();
-                standings.push((row.text(0)?.unwrap_or_default(), standing, run_id));
-            }
+        let (same, columns) = (of_kind(corp, kind), "object_id, standing, run_id");
+        for row in self.rows_listed(columns, "dingsync_object", &same, "object_id", &keys).await? {
+            let standing = Standing::of_number(row.integer(1)?);
+            let run_id = row.integer(2)?.unwrap_or_default();
+            standings.push((row.text(0)?.unwrap_or_default(), standing, run_id));
         }
         Ok(standings)
     }
@@ -163,15 +156,9 @@ impl Conn {
     ) -> Result<bool, StoreError> {
         let corp = self.corp_number(corp_id).await?;
         let keys: Vec<Value> = userids.iter().map(Value::from).collect();
-        for list in key_lists(&keys) {
-            let sql = format!(
-                "SELECT id FROM dingsync_object \
-                 WHERE corp = ? AND kind = 'employee' AND object_id IN ({}) AND event_at > ? LIMIT 1",
-                placeholders(list.len()),
-            );
-            let mut args: Vec<Value> = [corp.into()].into_iter().chain(list).collect();
-            args.push(since.as_millisecond().into());
-            if self.row(sql, &args).await?.is_some() {
+        let same = of_kind(corp, Kind::Employee);
+        for row in self.rows_listed("event_at", "dingsync_object", &same, "object_id", &keys).await? {
+            if row.millisecond(0)?.is_some_and(|event_at| event_at > since) {
                 return Ok(true);
             }
         }
@@ -213,4 +200,9 @@ impl Conn {
             read_at: row.millisecond(6)?,
         }))
     }
+}
+
+/// The first columns of the ledger's key.
+pub(in crate::store) fn of_kind(corp: i64, kind: Kind) -> [(&'static str, Value); 2] {
+    [("corp", corp.into()), ("kind", kind.label().into())]
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub(super) use self::effects::Effects;
+pub(super) use self::look::of_kind;
 use super::change::{Cause, Provenance};
 use crate::lane::Lane;
 

@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use super::super::change::Action;
 use super::super::dialect::Dialect;
 use super::super::error::StoreError;
-use super::super::sql::{Value, key_lists, placeholders, row_batches};
+use super::super::ledger::{Kind, of_kind};
+use super::super::sql::{Value, placeholders, row_batches};
 use super::employee::{departments_json, membership_args};
 use super::{Employee, Fit, Membership, MirrorRow, Person, Stamp, insert_statement, whole_row};
 use crate::store::conn::Conn;
@@ -138,31 +139,22 @@ impl Conn {
     ) -> Result<HashMap<String, Known>, StoreError> {
         let mut known = self.ledger_knows(corp_id, page).await?;
         let keys: Vec<Value> = page.iter().map(|listed| Value::from(&listed.userid)).collect();
-        for list in key_lists(&keys) {
-            let marks = placeholders(list.len());
-            let args: Vec<Value> = [corp_id.into()].into_iter().chain(list).collect();
-            let columns = Employee::COLUMNS.join(", ");
-            let sql = format!(
-                "SELECT userid, deleted_at, {columns} FROM ding_employee \
-                 WHERE corp_id = ? AND userid IN ({marks})",
-            );
-            for row in self.rows(sql, &args).await? {
-                let entry = known.entry(row.text(0)?.unwrap_or_default()).or_default();
-                entry.row = Some((Employee::read(&row, 2)?, row.is_given(1)));
-            }
-            let sql = format!(
-                "SELECT userid, dept_id, is_leader, member_order FROM ding_employee_department \
-                 WHERE corp_id = ? AND userid IN ({marks}) ORDER BY userid, dept_id",
-            );
-            for row in self.rows(sql, &args).await? {
-                let membership = Membership {
-                    is_leader: row.flag(2)?,
-                    member_order: row.integer(3)?,
-                    ..Membership::of(row.integer(1)?.unwrap_or_default())
-                };
-                known.entry(row.text(0)?.unwrap_or_default()).or_default().departments.push(membership);
-            }
+        let same = [("corp_id", corp_id.into())];
+        let columns = format!("userid, deleted_at, {}", Employee::COLUMNS.join(", "));
+        for row in self.rows_listed(&columns, "ding_employee", &same, "userid", &keys).await? {
+            let entry = known.entry(row.text(0)?.unwrap_or_default()).or_default();
+            entry.row = Some((Employee::read(&row, 2)?, row.is_given(1)));
         }
+        let (table, columns) = ("ding_employee_department", "userid, dept_id, is_leader, member_order");
+        for row in self.rows_listed(columns, table, &same, "userid", &keys).await? {
+            let membership = Membership {
+                is_leader: row.flag(2)?,
+                member_order: row.integer(3)?,
+                ..Membership::of(row.integer(1)?.unwrap_or_default())
+            };
+            known.entry(row.text(0)?.unwrap_or_default()).or_default().departments.push(membership);
+        }
+        known.values_mut().for_each(|known| known.departments.sort());
         Ok(known)
     }
 
@@ -174,19 +166,12 @@ impl Conn {
         let corp = self.corp_number(corp_id).await?;
         let keys: Vec<Value> = page.iter().map(|listed| listed.userid.as_str().into()).collect();
         let mut known: HashMap<String, Known> = HashMap::new();
-        for list in key_lists(&keys) {
-            let sql = format!(
-                "SELECT object_id, read_at, standing, run_id FROM dingsync_object \
-                 WHERE corp = ? AND kind = 'employee' AND object_id IN ({})",
-                placeholders(list.len()),
-            );
-            let args: Vec<Value> = [corp.into()].into_iter().chain(list).collect();
-            for row in self.rows(sql, &args).await? {
-                let entry = known.entry(row.text(0)?.unwrap_or_default()).or_default();
-                entry.was_read = row.integer(1)?.is_some();
-                entry.is_gone = matches!(row.integer(2)?, Some(2 | 4));
-                entry.run_id = row.integer(3)?.unwrap_or_default();
-            }
+        let (same, columns) = (of_kind(corp, Kind::Employee), "object_id, read_at, standing, run_id");
+        for row in self.rows_listed(columns, "dingsync_object", &same, "object_id", &keys).await? {
+            let entry = known.entry(row.text(0)?.unwrap_or_default()).or_default();
+            entry.was_read = row.integer(1)?.is_some();
+            entry.is_gone = matches!(row.integer(2)?, Some(2 | 4));
+            entry.run_id = row.integer(3)?.unwrap_or_default();
         }
         Ok(known)
     }

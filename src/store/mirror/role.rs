@@ -230,16 +230,10 @@ impl Conn {
     ) -> Result<Vec<(String, Option<String>)>, StoreError> {
         let keys: Vec<Value> = page.iter().map(|listed| listed.userid.as_str().into()).collect();
         let mut members = Vec::new();
-        for list in key_lists(&keys) {
-            let sql = format!(
-                "SELECT userid, manage_dept_ids FROM ding_employee_role \
-                 WHERE role_id = ? AND corp_id = ? AND userid IN ({})",
-                placeholders(list.len()),
-            );
-            let args: Vec<Value> = [role_id.into(), corp_id.into()].into_iter().chain(list).collect();
-            for row in self.rows(sql, &args).await? {
-                members.push((row.text(0)?.unwrap_or_default(), row.text(1)?));
-            }
+        let (table, columns) = ("ding_employee_role", "userid, manage_dept_ids");
+        let same = [("corp_id", corp_id.into()), ("role_id", role_id.into())];
+        for row in self.rows_listed(columns, table, &same, "userid", &keys).await? {
+            members.push((row.text(0)?.unwrap_or_default(), row.text(1)?));
         }
         Ok(members)
     }
