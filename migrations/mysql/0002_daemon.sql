@@ -36,8 +36,7 @@ CREATE TABLE IF NOT EXISTS dingsync_inbox (
     occurred_at     BIGINT,
     received_at     BIGINT NOT NULL,
     message         MEDIUMTEXT NOT NULL,
-    UNIQUE (corp_id, event_key),
-    KEY dingsync_inbox_received (corp_id, received_at)
+    UNIQUE (corp_id, event_key)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- The ledger: one row for each object that was ever heard of; queue, memory of what was read, tombstone.

@@ -38,7 +38,6 @@ CREATE TABLE dingsync_inbox (
     message         TEXT    NOT NULL,
     UNIQUE (corp_id, event_key)
 );
-CREATE INDEX dingsync_inbox_received ON dingsync_inbox (corp_id, received_at);
 
 -- The ledger: one row for each object that was ever heard of; queue, memory of what was read, tombstone.
 CREATE TABLE dingsync_object (

@@ -38,7 +38,6 @@ CREATE TABLE dingsync_inbox (
     message         TEXT    NOT NULL,
     UNIQUE (corp_id, event_key)
 );
-CREATE INDEX dingsync_inbox_received ON dingsync_inbox (corp_id, received_at);
 
 -- The ledger: one row for each object that was ever heard of; queue, memory of what was read, tombstone.
 CREATE TABLE dingsync_object (
@@ -172,7 +171,6 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('ding_change', 'sqlite_autoindex_ding_change_1', '500000 500000 1'),
     ('ding_change', 'ding_change_entity', '500000 500000 100000 4 1'),
     ('dingsync_inbox', 'sqlite_autoindex_dingsync_inbox_1', '100000 100000 1'),
-    ('dingsync_inbox', 'dingsync_inbox_received', '100000 100000 1'),
     ('dingsync_object', 'sqlite_autoindex_dingsync_object_1', '110000 110000 20000 1'),
     ('dingsync_object', 'dingsync_object_ready', '50000 50000 25000 10000 30 30'),
     ('dingsync_object', 'dingsync_object_leased', '20 20 10'),

@@ -66,7 +66,7 @@ impl Door {
 }
 
 struct Accept {
-    events: Vec<Incoming>,
+    events: Arc<[Incoming]>,
     now: Timestamp,
 }
 
@@ -89,8 +89,9 @@ pub async fn commit_batches(
     let mut batch = Vec::with_capacity(BATCH);
     while waiting.recv_many(&mut batch, BATCH).await > 0 {
         let (events, replies): (Vec<Incoming>, Vec<_>) = batch.drain(..).unzip();
-        let outcomes = commit(&store, &clock, events.clone()).await;
-        for event in &events {
+        let events: Arc<[Incoming]> = events.into();
+        let outcomes = commit(&store, &clock, &events).await;
+        for event in events.iter() {
             if let Some(wake) = wakes.get(&event.corp_id) {
                 wake.notify_one();
             }
@@ -105,20 +106,19 @@ pub async fn commit_batches(
 async fn commit(
     store: &Store,
     clock: &SharedClock,
-    events: Vec<Incoming>,
+    events: &Arc<[Incoming]>,
 ) -> Vec<Result<Arrival, DoorError>> {
-    let count = events.len();
-    let single = events.clone();
-    let error = match store.write(Accept { events, now: clock.now() }).await {
+    let error = match store.write(Accept { events: Arc::clone(events), now: clock.now() }).await {
         Ok(written) => return written.output.into_iter().map(Ok).collect(),
         Err(error) => error,
     };
-    if count == 1 || error.outage().is_some() {
-        return vec![Err(error.into()); count];
+    if events.len() == 1 || error.outage().is_some() {
+        return vec![Err(error.into()); events.len()];
     }
-    let mut outcomes = Vec::with_capacity(count);
-    for event in single {
-        let outcome = store.write(Accept { events: vec![event], now: clock.now() }).await;
+    let mut outcomes = Vec::with_capacity(events.len());
+    for event in events.iter() {
+        let single = Accept { events: [event.clone()].into(), now: clock.now() };
+        let outcome = store.write(single).await;
         outcomes.push(
             outcome
                 .map_err(DoorError::from)

@@ -99,7 +99,7 @@ impl Conn {
     pub(super) async fn roll_back(&mut self) -> Result<(), StoreError> {
         self.effects.clear();
         self.changes.clear();
-        self.session.batch("ROLLBACK").await?;
+        self.session.roll_back().await?;
         self.in_transaction = false;
         Ok(())
     }
@@ -121,15 +121,32 @@ impl Conn {
         self.session.batch(script).await
     }
 
+    /// Runs a statement. Inside of a transaction it may be told later that it failed, by the commit at the latest.
+    pub(super) async fn execute(&mut self, sql: impl AsRef<str>, args: &[Value]) -> Result<(), StoreError> {
+        if self.in_transaction {
+            return self.session.send(sql.as_ref(), args).await;
+        }
+        self.count(sql, args).await.map(drop)
+    }
+
     /// Runs a statement and tells how many rows it found.
-    pub(super) async fn execute(&mut self, sql: impl AsRef<str>, args: &[Value]) -> Result<u64, StoreError> {
-        self.session.execute(sql.as_ref(), args).await
+    pub(super) async fn count(&mut self, sql: impl AsRef<str>, args: &[Value]) -> Result<u64, StoreError> {
+        let counts = self.session.execute_each(&[(sql.as_ref(), args)]).await?;
+        Ok(counts.into_iter().sum())
+    }
+
+    /// Runs statements in their order and tells how many rows each found.
+    pub(super) async fn count_each(
+        &mut self,
+        statements: &[(&str, &[Value])],
+    ) -> Result<Vec<u64>, StoreError> {
+        self.session.execute_each(statements).await
     }
 
     /// Inserts a row and brings the number that it was given.
     pub(super) async fn insert(&mut self, sql: &str, args: &[Value]) -> Result<i64, StoreError> {
         if self.dialect == Dialect::Mysql {
-            self.execute(sql, args).await?;
+            self.count(sql, args).await?;
             let id = self.session.last_insert_id();
             return id.ok_or(StoreError::Schema("a table does not number its rows".to_owned()));
         }
@@ -141,7 +158,15 @@ impl Conn {
         sql: impl AsRef<str>,
         args: &[Value],
     ) -> Result<Vec<Row>, StoreError> {
-        self.session.rows(sql.as_ref(), args).await
+        Ok(self.rows_each(&[(sql.as_ref(), args)]).await?.into_iter().flatten().collect())
+    }
+
+    /// Runs queries that do not depend on each other, and brings the rows of each.
+    pub(super) async fn rows_each(
+        &mut self,
+        queries: &[(&str, &[Value])],
+    ) -> Result<Vec<Vec<Row>>, StoreError> {
+        self.session.rows_each(queries).await
     }
 
     pub(super) async fn row(

@@ -25,6 +25,15 @@ impl Dialect {
         }
     }
 
+    /// The end of an `INSERT` that leaves a row with the same `key` as it is, and brings the keys of the rows that it made;
+    /// `None` where the engine cannot tell.
+    pub(super) fn tell_inserted(self, key: &str) -> Option<String> {
+        match self {
+            Self::Sqlite | Self::Postgres => Some(format!("ON CONFLICT ({key}) DO NOTHING RETURNING {key}")),
+            Self::Mysql => None,
+        }
+    }
+
     /// The end of an `INSERT` that makes these assignments in a row with the same `key`. They are made in their order,
     /// and on MySQL a later one sees what an earlier one has done.
     pub(super) fn merge(self, key: &str, assignments: &str) -> String {

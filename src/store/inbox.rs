@@ -31,6 +31,11 @@ pub struct Incoming {
 }
 
 impl Incoming {
+    /// Its key in the inbox.
+    fn place(&self) -> (&str, &str) {
+        (&self.corp_id, &self.key)
+    }
+
     /// Without an id, a message that came before may stand for another change with the same bytes.
     fn repeats_may_be_news(&self) -> bool {
         self.event_id.is_none()
@@ -49,6 +54,28 @@ pub enum Arrival {
 const COLUMNS: &str =
     "corp_id, event_key, event_id, event_type, operator_userid, occurred_at, received_at, message";
 const COLUMN_COUNT: usize = 8;
+
+fn insert_statement(rows: usize) -> String {
+    let row = format!("({})", placeholders(COLUMN_COUNT));
+    format!("INSERT INTO dingsync_inbox ({COLUMNS}) VALUES {}", vec![row; rows].join(", "))
+}
+
+fn insert_args(events: &[&Incoming], now: Timestamp) -> Vec<Value> {
+    let mut args = Vec::with_capacity(events.len() * COLUMN_COUNT);
+    for event in events {
+        args.extend([
+            Value::from(&event.corp_id),
+            Value::from(&event.key),
+            event.event_id.clone().into(),
+            Value::from(&event.event_type),
+            event.operator_userid.clone().into(),
+            event.occurred_at.map(Timestamp::as_millisecond).into(),
+            now.as_millisecond().into(),
+            Value::from(&event.message),
+        ]);
+    }
+    args
+}
 
 impl Conn {
     /// Stores events and marks their objects; a duplicate is stored once. Tells of each whether it is new.
@@ -76,40 +103,34 @@ impl Conn {
         Ok(arrivals)
     }
 
-    /// Stores those events that are not there yet, each once, and brings the keys of those. Somebody who stores the
-    /// same event at the same moment is in the way: this operation is then run again, and finds it.
+    /// Stores those events that are not there yet, each once, and brings the keys of those. They are taken in the order
+    /// of their keys, so that two processes that store the same ones never wait for each other in a circle.
     async fn store_events(
         &mut self,
         events: &[Incoming],
         now: Timestamp,
     ) -> Result<Vec<(String, String)>, StoreError> {
-        let mut known = self.known_events(events).await?;
-        let fresh: Vec<&Incoming> =
-            events.iter().filter(|event| known.insert((event.corp_id.clone(), event.key.clone()))).collect();
-        for batch in row_batches(&fresh) {
-            let sql = format!(
-                "INSERT INTO dingsync_inbox ({COLUMNS}) VALUES {}",
-                vec![format!("({})", placeholders(COLUMN_COUNT)); batch.len()].join(", "),
-            );
-            let args: Vec<Value> = batch
-                .iter()
-                .flat_map(|event| {
-                    args![
-                        &event.corp_id,
-                        &event.key,
-                        event.event_id.clone(),
-                        &event.event_type,
-                        event.operator_userid.clone(),
-                        event.occurred_at.map(Timestamp::as_millisecond),
-                        now.as_millisecond(),
-                        &event.message,
-                    ]
-                    .to_vec()
-                })
-                .collect();
-            self.execute(sql, &args).await?;
+        let mut fresh: Vec<&Incoming> = events.iter().collect();
+        fresh.sort_by(|left, right| left.place().cmp(&right.place()));
+        fresh.dedup_by(|left, right| left.place() == right.place());
+        let Some(told) = self.dialect().tell_inserted("corp_id, event_key") else {
+            let known = self.known_events(events).await?;
+            fresh.retain(|event| !known.contains(&(event.corp_id.clone(), event.key.clone())));
+            for batch in row_batches(&fresh) {
+                self.execute(insert_statement(batch.len()), &insert_args(batch, now)).await?;
+            }
+            return Ok(fresh.into_iter().map(|event| (event.corp_id.clone(), event.key.clone())).collect());
+        };
+        let statements: Vec<(String, Vec<Value>)> = row_batches(&fresh)
+            .map(|batch| (format!("{} {told}", insert_statement(batch.len())), insert_args(batch, now)))
+            .collect();
+        let statements: Vec<(&str, &[Value])> =
+            statements.iter().map(|(sql, args)| (sql.as_str(), args.as_slice())).collect();
+        let mut stored = Vec::with_capacity(fresh.len());
+        for row in self.rows_each(&statements).await?.iter().flatten() {
+            stored.extend(row.text(0)?.zip(row.text(1)?));
         }
-        Ok(fresh.into_iter().map(|event| (event.corp_id.clone(), event.key.clone())).collect())
+        Ok(stored)
     }
 
     async fn known_events(&mut self, events: &[Incoming]) -> Result<HashSet<(String, String)>, StoreError> {

@@ -107,7 +107,7 @@ impl Conn {
                    WHERE name = 'leader' AND (replica = ? OR until < ?)";
         let args =
             args![replica.id, &replica.holder, until.as_millisecond(), replica.id, now.as_millisecond()];
-        if self.execute(sql, args).await? == 1 {
+        if self.count(sql, args).await? == 1 {
             return Ok(replica.clone());
         }
         let row = self.row("SELECT replica, holder FROM dingsync_lead WHERE name = 'leader'", &[]).await?;

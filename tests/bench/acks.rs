@@ -11,7 +11,7 @@ use crate::support::{Daemon, UNBOUNDED, simulator};
 use crate::{disk, engines, table};
 
 const PEOPLE: usize = 2_000;
-const EVENTS: usize = 30_000;
+const EVENTS: usize = 60_000;
 /// For those that would take minutes.
 const FEWER_EVENTS: usize = 4_000;
 const WARM_UP: usize = 2_000;

@@ -53,20 +53,66 @@ impl Session {
         }
     }
 
-    pub(super) async fn execute(&mut self, sql: &str, args: &[Value]) -> Result<u64, StoreError> {
+    /// Takes a transaction back.
+    pub(super) async fn roll_back(&mut self) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(session) => session.execute(sql, args),
-            Self::Postgres(session) => Box::pin(session.execute(sql, args)).await,
-            Self::Mysql(session) => Box::pin(session.execute(sql, args)).await,
+            Self::Sqlite(session) => session.batch("ROLLBACK"),
+            Self::Postgres(session) => Box::pin(session.roll_back()).await,
+            Self::Mysql(session) => Box::pin(session.batch("ROLLBACK")).await,
         }
     }
 
-    pub(super) async fn rows(&mut self, sql: &str, args: &[Value]) -> Result<Vec<Row>, StoreError> {
+    /// Runs a statement of a transaction. It may be told later that it failed, by the commit at the latest.
+    pub(super) async fn send(&mut self, sql: &str, args: &[Value]) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(session) => session.rows(sql, args),
-            Self::Postgres(session) => Box::pin(session.rows(sql, args)).await,
-            Self::Mysql(session) => Box::pin(session.rows(sql, args)).await,
+            Self::Sqlite(session) => session.execute(sql, args).map(drop),
+            Self::Postgres(session) => Box::pin(session.send(sql, args)).await,
+            Self::Mysql(session) => Box::pin(session.execute(sql, args)).await.map(drop),
         }
+    }
+
+    /// Runs statements, together where the engine can, and tells how many rows each found.
+    pub(super) async fn execute_each(
+        &mut self,
+        statements: &[(&str, &[Value])],
+    ) -> Result<Vec<u64>, StoreError> {
+        let mut counts = Vec::with_capacity(statements.len());
+        match self {
+            Self::Sqlite(session) => {
+                for (sql, args) in statements {
+                    counts.push(session.execute(sql, args)?);
+                }
+            }
+            Self::Postgres(session) => return Box::pin(session.execute_each(statements)).await,
+            Self::Mysql(session) => {
+                for (sql, args) in statements {
+                    counts.push(Box::pin(session.execute(sql, args)).await?);
+                }
+            }
+        }
+        Ok(counts)
+    }
+
+    /// Runs queries, together where the engine can, and brings the rows of each.
+    pub(super) async fn rows_each(
+        &mut self,
+        queries: &[(&str, &[Value])],
+    ) -> Result<Vec<Vec<Row>>, StoreError> {
+        let mut rows = Vec::with_capacity(queries.len());
+        match self {
+            Self::Sqlite(session) => {
+                for (sql, args) in queries {
+                    rows.push(session.rows(sql, args)?);
+                }
+            }
+            Self::Postgres(session) => return Box::pin(session.rows_each(queries)).await,
+            Self::Mysql(session) => {
+                for (sql, args) in queries {
+                    rows.push(Box::pin(session.rows(sql, args)).await?);
+                }
+            }
+        }
+        Ok(rows)
     }
 
     /// The number that the last `INSERT` of this connection generated, where the engine tells it afterwards.

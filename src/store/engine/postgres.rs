@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::{BufMut as _, BytesMut};
+use futures_util::future::{BoxFuture, try_join_all};
+use futures_util::{join, poll};
 use jiff::civil::{Date, date};
 use jiff::{Span, Timestamp};
 use tokio::task::JoinHandle;
@@ -24,15 +27,24 @@ use crate::store::sql::{Row, Value, rfc3339};
 const OLDEST: i64 = 130_000;
 /// Prepared statements that a connection keeps.
 const STATEMENTS: usize = 512;
+/// Statements under way at most, before their outcomes are waited for.
+const UNDER_WAY: usize = 128;
 /// A session of ours: what it is called, that it cannot wait for ever, and that a transaction whose client has died
 /// gives its locks back.
 const SETTINGS: &str = "SET application_name = 'dingsync'; SET timezone = 'UTC'; SET lock_timeout = '10s'; \
                         SET statement_timeout = '60s'; SET idle_in_transaction_session_timeout = '60s'; \
                         SET default_transaction_isolation = 'read committed'; SET client_min_messages = 'warning'";
 
+/// How many rows a statement found, once the server has told.
+type Outcome = BoxFuture<'static, Result<u64, StoreError>>;
+
+/// A connection on which statements go out without waiting for the outcomes of those before them: a round trip costs as
+/// much as several statements do.
 pub(in crate::store) struct Session {
-    client: Client,
+    client: Arc<Client>,
     statements: HashMap<String, Statement>,
+    /// Of statements that were sent, in their order. The first that failed has voided the transaction.
+    under_way: Vec<Outcome>,
     /// Moves the bytes. Ends when the client is dropped.
     connection: JoinHandle<()>,
 }
@@ -64,15 +76,22 @@ impl Session {
                 (client, tokio::spawn(async { drop(connection.await) }))
             }
         };
-        let mut session = Self { client, statements: HashMap::new(), connection };
+        let mut session =
+            Self { client: Arc::new(client), statements: HashMap::new(), under_way: Vec::new(), connection };
         session.refuse_old().await?;
         session.batch(SETTINGS).await?;
         Ok(session)
     }
 
     async fn refuse_old(&mut self) -> Result<(), StoreError> {
-        let rows = self.rows("SELECT current_setting('server_version_num')::bigint", &[]).await?;
-        let version = rows.first().map(|row| row.integer(0)).transpose()?.flatten().unwrap_or_default();
+        let rows = self.rows_each(&[("SELECT current_setting('server_version_num')::bigint", &[])]).await?;
+        let version = rows
+            .first()
+            .and_then(|rows| rows.first())
+            .map(|row| row.integer(0))
+            .transpose()?
+            .flatten()
+            .unwrap_or_default();
         if version < OLDEST {
             return Err(StoreError::Schema(format!(
                 "it is PostgreSQL {}; version 13 or a later one is needed",
@@ -87,27 +106,77 @@ impl Session {
     }
 
     pub(super) async fn batch(&mut self, script: &str) -> Result<(), StoreError> {
-        within(SCRIPT_PATIENCE, "a script", self.client.batch_execute(script)).await
+        let before = settled(std::mem::take(&mut self.under_way));
+        let both = async { Ok(join!(before, self.client.batch_execute(script))) };
+        let (before, result) = within::<_, StoreError>(SCRIPT_PATIENCE, "a script", both).await?;
+        before?;
+        Ok(result?)
     }
 
-    pub(super) async fn execute(&mut self, sql: &str, args: &[Value]) -> Result<u64, StoreError> {
-        let statement = self.statement(sql).await?;
-        within(STATEMENT_PATIENCE, "a statement", self.client.execute(&statement, &arguments(args))).await
+    /// Takes the transaction back, whatever became of its statements.
+    pub(super) async fn roll_back(&mut self) -> Result<(), StoreError> {
+        let before = settled(std::mem::take(&mut self.under_way));
+        let both = async { join!(before, self.client.batch_execute("ROLLBACK")).1 };
+        within(STATEMENT_PATIENCE, "a statement", both).await
     }
 
-    pub(super) async fn rows(&mut self, sql: &str, args: &[Value]) -> Result<Vec<Row>, StoreError> {
+    /// Sends a statement. How it went is told by what is waited for next on this connection.
+    pub(super) async fn send(&mut self, sql: &str, args: &[Value]) -> Result<(), StoreError> {
+        if self.under_way.len() >= UNDER_WAY {
+            self.settle().await?;
+        }
         let statement = self.statement(sql).await?;
-        let found =
-            within(STATEMENT_PATIENCE, "a statement", self.client.query(&statement, &arguments(args)))
-                .await?;
-        found
-            .iter()
-            .map(|row| {
-                let values: Result<Vec<Value>, _> =
-                    (0..row.len()).map(|column| row.try_get::<_, Value>(column)).collect();
-                Ok(Row::new(values?))
-            })
-            .collect()
+        let (client, args) = (Arc::clone(&self.client), args.to_vec());
+        let mut outcome: Outcome =
+            Box::pin(async move { Ok(client.execute(&statement, &arguments(&args)).await?) });
+        // The first look at it is what sends it. What is over by then was not sent: a value does not fit.
+        if let Poll::Ready(result) = poll!(&mut outcome) {
+            return result.map(drop);
+        }
+        self.under_way.push(outcome);
+        Ok(())
+    }
+
+    /// Runs statements and tells how many rows each found.
+    pub(super) async fn execute_each(
+        &mut self,
+        statements: &[(&str, &[Value])],
+    ) -> Result<Vec<u64>, StoreError> {
+        let mut counts = Vec::with_capacity(statements.len());
+        for some in statements.chunks(UNDER_WAY) {
+            self.settle().await?;
+            for (sql, args) in some {
+                self.send(sql, args).await?;
+            }
+            counts.extend(self.settle().await?);
+        }
+        Ok(counts)
+    }
+
+    /// Waits for the outcomes of everything that was sent.
+    async fn settle(&mut self) -> Result<Vec<u64>, StoreError> {
+        if self.under_way.is_empty() {
+            return Ok(Vec::new());
+        }
+        within(STATEMENT_PATIENCE, "a statement", settled(std::mem::take(&mut self.under_way))).await
+    }
+
+    /// Runs queries and brings the rows of each.
+    pub(super) async fn rows_each(
+        &mut self,
+        queries: &[(&str, &[Value])],
+    ) -> Result<Vec<Vec<Row>>, StoreError> {
+        let mut prepared = Vec::with_capacity(queries.len());
+        for (sql, args) in queries {
+            prepared.push((self.statement(sql).await?, arguments(args)));
+        }
+        let before = settled(std::mem::take(&mut self.under_way));
+        let queries =
+            try_join_all(prepared.iter().map(|(statement, args)| self.client.query(statement, args)));
+        let both = async { Ok(join!(before, queries)) };
+        let (before, found) = within::<_, StoreError>(STATEMENT_PATIENCE, "a statement", both).await?;
+        before?;
+        found?.iter().map(|rows| rows.iter().map(row).collect()).collect()
     }
 
     async fn statement(&mut self, sql: &str) -> Result<Statement, StoreError> {
@@ -115,13 +184,37 @@ impl Session {
             return Ok(statement.clone());
         }
         let placed = Dialect::Postgres.placed(sql);
-        let statement = within(STATEMENT_PATIENCE, "a statement", self.client.prepare(&placed)).await?;
+        let prepared = within(STATEMENT_PATIENCE, "a statement", self.client.prepare(&placed)).await;
+        if prepared.is_err() {
+            // In a transaction that is void already nothing can be prepared: what voided it is what went wrong.
+            self.settle().await?;
+        }
+        let statement = prepared?;
         if self.statements.len() >= STATEMENTS {
             self.statements.clear();
         }
         self.statements.insert(sql.to_owned(), statement.clone());
         Ok(statement)
     }
+}
+
+/// The outcomes in their order, or the first failure.
+async fn settled(under_way: Vec<Outcome>) -> Result<Vec<u64>, StoreError> {
+    let mut fate = Ok(Vec::with_capacity(under_way.len()));
+    for outcome in under_way {
+        match (outcome.await, &mut fate) {
+            (Ok(count), Ok(counts)) => counts.push(count),
+            (Err(error), Ok(_)) => fate = Err(error),
+            (_, Err(_)) => {}
+        }
+    }
+    fate
+}
+
+fn row(row: &tokio_postgres::Row) -> Result<Row, StoreError> {
+    let values: Result<Vec<Value>, _> =
+        (0..row.len()).map(|column| row.try_get::<_, Value>(column)).collect();
+    Ok(Row::new(values?))
 }
 
 fn config(address: &Address) -> Config {

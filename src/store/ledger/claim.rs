@@ -149,7 +149,7 @@ impl Conn {
     /// Voids every lease. Only for whoever holds the database alone: the former holders are dead.
     pub async fn void_leases(&mut self, now: Timestamp) -> Result<u64, StoreError> {
         let sql = "UPDATE dingsync_object SET lease = NULL, ready_at = ? WHERE lease IS NOT NULL";
-        self.execute(sql, args![now.as_millisecond()]).await
+        self.count(sql, args![now.as_millisecond()]).await
     }
 }
 

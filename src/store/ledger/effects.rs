@@ -88,11 +88,11 @@ impl Conn {
         let Effects { mut updates, marks } = std::mem::take(&mut self.effects);
         self.lock_rows(&updates, &marks).await?;
         updates.sort_by(|left, right| left.key().cmp(&right.key()));
-        for update in updates {
-            let found = self.execute(&update.sql, &update.args).await?;
-            if update.is_fenced && found != 1 {
-                return Err(StoreError::LeaseLost);
-            }
+        let statements: Vec<(&str, &[Value])> =
+            updates.iter().map(|update| (update.sql.as_str(), update.args.as_slice())).collect();
+        let found = self.count_each(&statements).await?;
+        if updates.iter().zip(found).any(|(update, found)| update.is_fenced && found != 1) {
+            return Err(StoreError::LeaseLost);
         }
         let mut rest = marks;
         while let Some(first) = rest.first() {

@@ -8,7 +8,7 @@ use super::{ANSWER_LAG, Doubt, GAP, Hint, lane_number};
 use crate::store::conn::Conn;
 use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
-use crate::store::sql::{args, row_batches};
+use crate::store::sql::{Value, row_batches};
 
 const HINT_COLUMNS: &str = "corp, kind, object_id, wanted, lane, ready_at, pending_since, expects, doubt, event_at, \
                             cause, event_id, operator_userid, run_id";
@@ -141,20 +141,20 @@ impl Conn {
             let sql = format!("INSERT INTO dingsync_object ({HINT_COLUMNS}) VALUES {values} {ending}");
             let mut args = Vec::with_capacity(batch.len() * 13);
             for hint in batch {
-                args.extend_from_slice(args![
-                    corp,
-                    hint.kind.label(),
-                    &hint.object_id,
-                    lane_number(hint.lane),
-                    now,
-                    now,
-                    hint.expects.0,
-                    hint.doubt.number(),
-                    (hint.doubt > Doubt::None).then_some(now),
-                    hint.provenance.cause.rank(),
-                    hint.provenance.event_id.clone(),
-                    hint.provenance.operator_userid.clone(),
-                    hint.run_id,
+                args.extend([
+                    Value::from(corp),
+                    hint.kind.label().into(),
+                    Value::from(&hint.object_id),
+                    lane_number(hint.lane).into(),
+                    now.into(),
+                    now.into(),
+                    hint.expects.0.into(),
+                    hint.doubt.number().into(),
+                    (hint.doubt > Doubt::None).then_some(now).into(),
+                    hint.provenance.cause.rank().into(),
+                    hint.provenance.event_id.clone().into(),
+                    hint.provenance.operator_userid.clone().into(),
+                    hint.run_id.into(),
                 ]);
             }
             self.execute(sql, &args).await?;

@@ -2,7 +2,7 @@
 
 use tokio::sync::mpsc;
 use tokio::time::{Duration, sleep};
-use tracing::debug;
+use tracing::{debug, error};
 
 use super::{Job, Turn};
 use crate::store::conn::Conn;
@@ -33,8 +33,19 @@ impl Writer {
         let lines =
             [line(urgent_jobs, GROUP), line(alone_jobs, 1), line(grouped_jobs, GROUP)].map(Line::commit_all);
         let task = async move {
-            let [urgent, alone, grouped] = lines;
-            tokio::join!(urgent, alone, grouped);
+            let lines = move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                match runtime {
+                    Ok(runtime) => {
+                        let [urgent, alone, grouped] = lines;
+                        runtime.block_on(async { tokio::join!(urgent, alone, grouped) });
+                    }
+                    Err(error) => error!(%error, "a thread for the database could not be set up"),
+                }
+            };
+            if let Err(error) = tokio::task::spawn_blocking(lines).await {
+                error!(%error, "a defect ended the thread of the database");
+            }
         };
         (Self { urgent, alone, grouped }, task)
     }
