@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 use super::error::StoreError;
-use super::sql::{Value, args, placeholders, rfc3339, row_batches};
+use super::insert::Insert;
+use super::sql::{Value, args, rfc3339};
 use crate::store::conn::Conn;
 
 /// What kind of thing a change is about.
@@ -149,9 +150,19 @@ pub struct Logged {
     pub cause: Cause,
 }
 
-const COLUMNS: &str = "corp_id, seq, entity, entity_id, action, old_values, new_values, cause, event_id, \
-                       operator_userid, changed_at";
-const COLUMN_COUNT: usize = 11;
+const COLUMNS: [&str; 11] = [
+    "corp_id",
+    "seq",
+    "entity",
+    "entity_id",
+    "action",
+    "old_values",
+    "new_values",
+    "cause",
+    "event_id",
+    "operator_userid",
+    "changed_at",
+];
 
 impl Conn {
     /// Numbers and writes the changes of an operation. The counter is taken last, so that whoever holds it commits next
@@ -171,28 +182,24 @@ impl Conn {
         self.execute(sql, args![changes.len(), corp_id]).await?;
         let last = self.last_change(corp_id).await?;
         let mut seq = last - changes.len() as i64;
-        for batch in row_batches(changes) {
-            let rows = vec![format!("({})", placeholders(COLUMN_COUNT)); batch.len()].join(", ");
-            let mut args = Vec::with_capacity(batch.len() * COLUMN_COUNT);
-            for change in batch {
-                seq += 1;
-                args.extend([
-                    corp_id.into(),
-                    seq.into(),
-                    change.entity.label().into(),
-                    change.entity_id.as_str().into(),
-                    change.action.label().into(),
-                    change.old_values.clone().map(Value::Json).into(),
-                    change.new_values.clone().map(Value::Json).into(),
-                    change.provenance.cause.label().into(),
-                    change.provenance.event_id.clone().into(),
-                    change.provenance.operator_userid.clone().into(),
-                    Value::Instant(change.changed_at),
-                ]);
-            }
-            self.execute(format!("INSERT INTO ding_change ({COLUMNS}) VALUES {rows}"), &args).await?;
+        let mut values = Vec::with_capacity(changes.len() * COLUMNS.len());
+        for change in changes {
+            seq += 1;
+            values.extend([
+                corp_id.into(),
+                seq.into(),
+                change.entity.label().into(),
+                change.entity_id.as_str().into(),
+                change.action.label().into(),
+                change.old_values.clone().map(Value::Json).into(),
+                change.new_values.clone().map(Value::Json).into(),
+                change.provenance.cause.label().into(),
+                change.provenance.event_id.clone().into(),
+                change.provenance.operator_userid.clone().into(),
+                Value::Instant(change.changed_at),
+            ]);
         }
-        Ok(())
+        self.insert_rows(&Insert { table: "ding_change", columns: &COLUMNS, ending: "" }, values).await
     }
 }
 

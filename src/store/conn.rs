@@ -7,6 +7,7 @@ use super::dialect::Dialect;
 use super::engine::address::Target;
 use super::engine::{Session, mysql, postgres, sqlite};
 use super::error::StoreError;
+use super::insert::Insert;
 use super::ledger::Effects;
 use super::sql::{Row, Value, key_lists};
 
@@ -141,6 +142,25 @@ impl Conn {
         statements: &[(&str, &[Value])],
     ) -> Result<Vec<u64>, StoreError> {
         self.session.execute_each(statements).await
+    }
+
+    /// Inserts rows, whose values are given one row after the other. It may be told later that it failed, by the commit at
+    /// the latest.
+    pub(super) async fn insert_rows(
+        &mut self,
+        insert: &Insert<'_>,
+        values: Vec<Value>,
+    ) -> Result<(), StoreError> {
+        self.session.insert_rows(insert, values).await
+    }
+
+    /// The same, and brings what the ending of the statement tells.
+    pub(super) async fn insert_rows_telling(
+        &mut self,
+        insert: &Insert<'_>,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.session.insert_rows_telling(insert, values).await
     }
 
     /// Inserts a row and brings the number that it was given.

@@ -1,13 +1,18 @@
 //! The inbox: every authentic event, committed together with the objects it marks, before it is acknowledged.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::error::StoreError;
+use super::insert::Insert;
 use super::ledger::Hint;
-use super::sql::{Value, args, placeholders, row_batches};
+use super::sql::{Value, args};
 use crate::store::conn::Conn;
+
+/// How far the organisation's `last_event_at` may be behind.
+const LAST_EVENT_STEP: Duration = Duration::from_millis(100);
 
 /// An event on its way in.
 #[derive(Debug, Clone)]
@@ -51,19 +56,22 @@ pub enum Arrival {
     Duplicate,
 }
 
-const COLUMNS: &str =
-    "corp_id, event_key, event_id, event_type, operator_userid, occurred_at, received_at, message";
-const COLUMN_COUNT: usize = 8;
+const COLUMNS: [&str; 8] = [
+    "corp_id",
+    "event_key",
+    "event_id",
+    "event_type",
+    "operator_userid",
+    "occurred_at",
+    "received_at",
+    "message",
+];
 
-fn insert_statement(rows: usize) -> String {
-    let row = format!("({})", placeholders(COLUMN_COUNT));
-    format!("INSERT INTO dingsync_inbox ({COLUMNS}) VALUES {}", vec![row; rows].join(", "))
-}
-
-fn insert_args(events: &[&Incoming], now: Timestamp) -> Vec<Value> {
-    let mut args = Vec::with_capacity(events.len() * COLUMN_COUNT);
+/// The rows of events, one after the other.
+fn rows_of(events: &[&Incoming], now: Timestamp) -> Vec<Value> {
+    let mut values = Vec::with_capacity(events.len() * COLUMNS.len());
     for event in events {
-        args.extend([
+        values.extend([
             Value::from(&event.corp_id),
             Value::from(&event.key),
             event.event_id.clone().into(),
@@ -74,7 +82,7 @@ fn insert_args(events: &[&Incoming], now: Timestamp) -> Vec<Value> {
             Value::from(&event.message),
         ]);
     }
-    args
+    values
 }
 
 impl Conn {
@@ -97,8 +105,10 @@ impl Conn {
         corps.sort_by_key(|(corp_id, _)| *corp_id);
         for (corp_id, hints) in corps {
             self.hint(corp_id, &hints, now).await?;
-            let sql = "UPDATE ding_corp SET last_event_at = ? WHERE corp_id = ?";
-            self.execute(sql, args![now, corp_id]).await?;
+            // Not by every commit: those of others would wait for this one's end.
+            let sql = "UPDATE ding_corp SET last_event_at = ? \
+                       WHERE corp_id = ? AND (last_event_at IS NULL OR last_event_at < ?)";
+            self.execute(sql, args![now, corp_id, now - LAST_EVENT_STEP]).await?;
         }
         Ok(arrivals)
     }
@@ -113,21 +123,16 @@ impl Conn {
         let mut fresh: Vec<&Incoming> = events.iter().collect();
         fresh.sort_by(|left, right| left.place().cmp(&right.place()));
         fresh.dedup_by(|left, right| left.place() == right.place());
-        let Some(told) = self.dialect().tell_inserted("corp_id, event_key") else {
+        let insert = Insert { table: "dingsync_inbox", columns: &COLUMNS, ending: "" };
+        let Some(ending) = self.dialect().tell_inserted("corp_id, event_key") else {
             let known = self.known_events(events).await?;
             fresh.retain(|event| !known.contains(&(event.corp_id.clone(), event.key.clone())));
-            for batch in row_batches(&fresh) {
-                self.execute(insert_statement(batch.len()), &insert_args(batch, now)).await?;
-            }
+            self.insert_rows(&insert, rows_of(&fresh, now)).await?;
             return Ok(fresh.into_iter().map(|event| (event.corp_id.clone(), event.key.clone())).collect());
         };
-        let statements: Vec<(String, Vec<Value>)> = row_batches(&fresh)
-            .map(|batch| (format!("{} {told}", insert_statement(batch.len())), insert_args(batch, now)))
-            .collect();
-        let statements: Vec<(&str, &[Value])> =
-            statements.iter().map(|(sql, args)| (sql.as_str(), args.as_slice())).collect();
+        let insert = Insert { ending: &ending, ..insert };
         let mut stored = Vec::with_capacity(fresh.len());
-        for row in self.rows_each(&statements).await?.iter().flatten() {
+        for row in self.insert_rows_telling(&insert, rows_of(&fresh, now)).await? {
             stored.extend(row.text(0)?.zip(row.text(1)?));
         }
         Ok(stored)

@@ -15,6 +15,7 @@ mod error;
 mod exclusive;
 mod fit;
 mod inbox;
+mod insert;
 mod ledger;
 mod migrate;
 mod mirror;

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 
 use super::change::{Entity, JsonObject, json_array};
 use super::error::StoreError;
+use super::insert::Insert;
 use super::mirror::Difference;
-use super::sql::{Row, Value, args, placeholders, row_batches};
+use super::sql::{Row, Value, args};
 use crate::store::conn::Conn;
 
 /// What a run does.
@@ -231,27 +232,18 @@ impl Conn {
 
     /// Notes what it found.
     pub async fn add_run_items(&mut self, run_id: i64, items: &[RunItem]) -> Result<(), StoreError> {
-        for batch in row_batches(items) {
-            let sql = format!(
-                "INSERT INTO dingsync_run_item (run_id, entity, entity_id, difference, fields) VALUES {}",
-                vec![format!("({})", placeholders(5)); batch.len()].join(", "),
-            );
-            let args: Vec<Value> = batch
-                .iter()
-                .flat_map(|item| {
-                    args![
-                        run_id,
-                        item.entity.label(),
-                        &item.entity_id,
-                        item.disagreement.label(),
-                        &item.fields
-                    ]
-                    .to_vec()
-                })
-                .collect();
-            self.execute(sql, &args).await?;
-        }
-        Ok(())
+        let row = |item: &RunItem| {
+            [
+                run_id.into(),
+                item.entity.label().into(),
+                Value::from(&item.entity_id),
+                item.disagreement.label().into(),
+                Value::from(&item.fields),
+            ]
+        };
+        let columns = &["run_id", "entity", "entity_id", "difference", "fields"];
+        let insert = Insert { table: "dingsync_run_item", columns, ending: "" };
+        self.insert_rows(&insert, items.iter().flat_map(row).collect()).await
     }
 
     /// What it found, after the item with the number `after`, in the order of finding.

@@ -152,16 +152,3 @@ pub(super) fn key_lists(keys: &[Value]) -> impl Iterator<Item = Vec<Value>> {
 pub(super) fn placeholders(count: usize) -> String {
     vec!["?"; count].join(", ")
 }
-
-/// How many rows one statement inserts at most; longer lists are split into these sizes.
-const ROW_SIZES: [usize; 6] = [32, 16, 8, 4, 2, 1];
-
-/// Splits `rows` so that few statement texts serve every number of rows.
-pub(super) fn row_batches<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
-    std::iter::from_fn(move || {
-        let size = ROW_SIZES.into_iter().find(|&size| size <= rows.len())?;
-        let (batch, rest) = rows.split_at(size);
-        rows = rest;
-        Some(batch)
-    })
-}

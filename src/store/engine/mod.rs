@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::dialect::Dialect;
 use super::error::StoreError;
+use super::insert::Insert;
 use super::sql::{Row, Value};
 
 /// How long making a connection to a server may take.
@@ -113,6 +114,38 @@ impl Session {
             }
         }
         Ok(rows)
+    }
+
+    /// Inserts rows, whose values are given one row after the other. It may be told later that it failed, by the commit at
+    /// the latest.
+    pub(super) async fn insert_rows(
+        &mut self,
+        insert: &Insert<'_>,
+        values: Vec<Value>,
+    ) -> Result<(), StoreError> {
+        if let Self::Postgres(session) = self {
+            return Box::pin(session.insert_rows(insert, values)).await;
+        }
+        for (sql, args) in insert.statements(&values) {
+            self.send(&sql, args).await?;
+        }
+        Ok(())
+    }
+
+    /// The same, and brings what the ending of the statement tells.
+    pub(super) async fn insert_rows_telling(
+        &mut self,
+        insert: &Insert<'_>,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>, StoreError> {
+        if let Self::Postgres(session) = self {
+            return Box::pin(session.insert_rows_telling(insert, values)).await;
+        }
+        let mut told = Vec::new();
+        for (sql, args) in insert.statements(&values) {
+            told.extend(self.rows_each(&[(&sql, args)]).await?.into_iter().flatten());
+        }
+        Ok(told)
     }
 
     /// The number that the last `INSERT` of this connection generated, where the engine tells it afterwards.

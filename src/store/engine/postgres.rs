@@ -21,6 +21,7 @@ use super::{CONNECT_PATIENCE, SCRIPT_PATIENCE, STATEMENT_PATIENCE, tls, within};
 use crate::store::dialect::Dialect;
 use crate::store::error::{Outage, StoreError};
 use crate::store::fit;
+use crate::store::insert::Insert;
 use crate::store::sql::{Row, Value, rfc3339};
 
 /// The oldest version that has what the statements need, as `server_version_num` counts.
@@ -43,6 +44,8 @@ type Outcome = BoxFuture<'static, Result<u64, StoreError>>;
 pub(in crate::store) struct Session {
     client: Arc<Client>,
     statements: HashMap<String, Statement>,
+    /// Those for any number of rows, by the text of the one for one row.
+    inserts: HashMap<String, Statement>,
     /// Of statements that were sent, in their order. The first that failed has voided the transaction.
     under_way: Vec<Outcome>,
     /// Moves the bytes. Ends when the client is dropped.
@@ -76,8 +79,13 @@ impl Session {
                 (client, tokio::spawn(async { drop(connection.await) }))
             }
         };
-        let mut session =
-            Self { client: Arc::new(client), statements: HashMap::new(), under_way: Vec::new(), connection };
+        let mut session = Self {
+            client: Arc::new(client),
+            statements: HashMap::new(),
+            inserts: HashMap::new(),
+            under_way: Vec::new(),
+            connection,
+        };
         session.refuse_old().await?;
         session.batch(SETTINGS).await?;
         Ok(session)
@@ -122,11 +130,18 @@ impl Session {
 
     /// Sends a statement. How it went is told by what is waited for next on this connection.
     pub(super) async fn send(&mut self, sql: &str, args: &[Value]) -> Result<(), StoreError> {
+        let statement = self.statement(sql).await?;
+        self.dispatch(statement, args.to_vec()).await
+    }
+
+    async fn dispatch<P>(&mut self, statement: Statement, args: Vec<P>) -> Result<(), StoreError>
+    where
+        P: ToSql + Sync + Send + 'static,
+    {
         if self.under_way.len() >= UNDER_WAY {
             self.settle().await?;
         }
-        let statement = self.statement(sql).await?;
-        let (client, args) = (Arc::clone(&self.client), args.to_vec());
+        let client = Arc::clone(&self.client);
         let mut outcome: Outcome =
             Box::pin(async move { Ok(client.execute(&statement, &arguments(&args)).await?) });
         // The first look at it is what sends it. What is over by then was not sent: a value does not fit.
@@ -135,6 +150,60 @@ impl Session {
         }
         self.under_way.push(outcome);
         Ok(())
+    }
+
+    /// Sends one statement for any number of rows.
+    pub(super) async fn insert_rows(
+        &mut self,
+        insert: &Insert<'_>,
+        values: Vec<Value>,
+    ) -> Result<(), StoreError> {
+        if values.is_empty() {
+            return Ok(());
+        }
+        let statement = self.many_rows(insert).await?;
+        self.dispatch(statement, by_column(values, insert.columns.len())).await
+    }
+
+    /// Inserts any number of rows with one statement, and brings what it tells.
+    pub(super) async fn insert_rows_telling(
+        &mut self,
+        insert: &Insert<'_>,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>, StoreError> {
+        if values.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = self.many_rows(insert).await?;
+        let columns = by_column(values, insert.columns.len());
+        let told = self.query_each(&[(statement, arguments(&columns))]).await?;
+        Ok(told.into_iter().flatten().collect())
+    }
+
+    /// The statement that inserts any number of rows: each argument is a column of them all. The types of the columns
+    /// are the server's.
+    async fn many_rows(&mut self, insert: &Insert<'_>) -> Result<Statement, StoreError> {
+        let one_row = format!("{} {}", insert.statement(1), insert.ending);
+        if let Some(statement) = self.inserts.get(&one_row) {
+            return Ok(statement.clone());
+        }
+        let types = self.statement(&one_row).await?;
+        let columns: Vec<String> = types
+            .params()
+            .iter()
+            .enumerate()
+            .map(|(at, column)| format!("${}::{}[]", at + 1, column.name()))
+            .collect();
+        let sql = format!(
+            "INSERT INTO {} ({}) SELECT * FROM unnest({}) {}",
+            insert.table,
+            insert.columns.join(", "),
+            columns.join(", "),
+            insert.ending,
+        );
+        let statement = self.statement(&sql).await?;
+        self.inserts.insert(one_row, statement.clone());
+        Ok(statement)
     }
 
     /// Runs statements and tells how many rows each found.
@@ -170,9 +239,16 @@ impl Session {
         for (sql, args) in queries {
             prepared.push((self.statement(sql).await?, arguments(args)));
         }
+        self.query_each(&prepared).await
+    }
+
+    async fn query_each(
+        &mut self,
+        queries: &[(Statement, Vec<&(dyn ToSql + Sync)>)],
+    ) -> Result<Vec<Vec<Row>>, StoreError> {
         let before = settled(std::mem::take(&mut self.under_way));
         let queries =
-            try_join_all(prepared.iter().map(|(statement, args)| self.client.query(statement, args)));
+            try_join_all(queries.iter().map(|(statement, args)| self.client.query(statement, args)));
         let both = async { Ok(join!(before, queries)) };
         let (before, found) = within::<_, StoreError>(STATEMENT_PATIENCE, "a statement", both).await?;
         before?;
@@ -237,8 +313,17 @@ fn config(address: &Address) -> Config {
     config
 }
 
-fn arguments(args: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
+fn arguments<P: ToSql + Sync>(args: &[P]) -> Vec<&(dyn ToSql + Sync)> {
     args.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
+}
+
+/// Turns values that stand row after row into columns.
+fn by_column(values: Vec<Value>, width: usize) -> Vec<Vec<Value>> {
+    let mut columns: Vec<Vec<Value>> = vec![Vec::with_capacity(values.len() / width); width];
+    for (at, value) in values.into_iter().enumerate() {
+        columns[at % width].push(value);
+    }
+    columns
 }
 
 const EPOCH_DAY: Date = date(2000, 1, 1);

@@ -8,11 +8,25 @@ use super::{ANSWER_LAG, Doubt, GAP, Hint, lane_number};
 use crate::store::conn::Conn;
 use crate::store::dialect::Dialect;
 use crate::store::error::StoreError;
-use crate::store::sql::{Value, row_batches};
+use crate::store::insert::Insert;
+use crate::store::sql::Value;
 
-const HINT_COLUMNS: &str = "corp, kind, object_id, wanted, lane, ready_at, pending_since, expects, doubt, event_at, \
-                            cause, event_id, operator_userid, run_id";
-const HINT_VALUES: &str = "(?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+const HINT_COLUMNS: [&str; 14] = [
+    "corp",
+    "kind",
+    "object_id",
+    "wanted",
+    "lane",
+    "ready_at",
+    "pending_since",
+    "expects",
+    "doubt",
+    "event_at",
+    "cause",
+    "event_id",
+    "operator_userid",
+    "run_id",
+];
 
 const KEY: &str = "corp, kind, object_id";
 
@@ -133,33 +147,29 @@ impl Conn {
         now: Timestamp,
         marking: Marking,
     ) -> Result<(), StoreError> {
-        let ending = ending(self.dialect(), marking);
         let hints = coalesced(hints);
         let now = now.as_millisecond();
-        for batch in row_batches(&hints) {
-            let values = vec![HINT_VALUES; batch.len()].join(", ");
-            let sql = format!("INSERT INTO dingsync_object ({HINT_COLUMNS}) VALUES {values} {ending}");
-            let mut args = Vec::with_capacity(batch.len() * 13);
-            for hint in batch {
-                args.extend([
-                    Value::from(corp),
-                    hint.kind.label().into(),
-                    Value::from(&hint.object_id),
-                    lane_number(hint.lane).into(),
-                    now.into(),
-                    now.into(),
-                    hint.expects.0.into(),
-                    hint.doubt.number().into(),
-                    (hint.doubt > Doubt::None).then_some(now).into(),
-                    hint.provenance.cause.rank().into(),
-                    hint.provenance.event_id.clone().into(),
-                    hint.provenance.operator_userid.clone().into(),
-                    hint.run_id.into(),
-                ]);
-            }
-            self.execute(sql, &args).await?;
+        let mut values = Vec::with_capacity(hints.len() * HINT_COLUMNS.len());
+        for hint in &hints {
+            values.extend([
+                Value::from(corp),
+                hint.kind.label().into(),
+                Value::from(&hint.object_id),
+                1_i64.into(),
+                lane_number(hint.lane).into(),
+                now.into(),
+                now.into(),
+                hint.expects.0.into(),
+                hint.doubt.number().into(),
+                (hint.doubt > Doubt::None).then_some(now).into(),
+                hint.provenance.cause.rank().into(),
+                hint.provenance.event_id.clone().into(),
+                hint.provenance.operator_userid.clone().into(),
+                hint.run_id.into(),
+            ]);
         }
-        Ok(())
+        let ending = ending(self.dialect(), marking);
+        self.insert_rows(&Insert { table: "dingsync_object", columns: &HINT_COLUMNS, ending }, values).await
     }
 }
 

@@ -5,7 +5,8 @@
 use super::Kind;
 use crate::store::conn::Conn;
 use crate::store::error::StoreError;
-use crate::store::sql::{Value, args, placeholders, row_batches};
+use crate::store::insert::Insert;
+use crate::store::sql::args;
 
 impl Conn {
     /// Remembers the objects that named `userid` when he went.
@@ -16,17 +17,11 @@ impl Conn {
         objects: &[(Kind, String)],
     ) -> Result<(), StoreError> {
         let corp = self.corp_number(corp_id).await?;
-        for batch in row_batches(objects) {
-            let sql = format!(
-                "INSERT INTO dingsync_reference (corp, userid, kind, object_id) VALUES {} {}",
-                vec![format!("({})", placeholders(4)); batch.len()].join(", "),
-                self.dialect().keep("corp, userid, kind, object_id"),
-            );
-            let args: Vec<Value> =
-                batch.iter().flat_map(|(kind, id)| args![corp, userid, kind.label(), id].to_vec()).collect();
-            self.execute(sql, &args).await?;
-        }
-        Ok(())
+        let ending = self.dialect().keep("corp, userid, kind, object_id");
+        let columns = &["corp", "userid", "kind", "object_id"];
+        let row = |(kind, id): &(Kind, String)| [corp.into(), userid.into(), kind.label().into(), id.into()];
+        let insert = Insert { table: "dingsync_reference", columns, ending: &ending };
+        self.insert_rows(&insert, objects.iter().flat_map(row).collect()).await
     }
 
     /// Takes the objects that named `userid` when he went: he is back.

@@ -7,8 +7,9 @@ use super::super::change::{Action, Entity, JsonObject, json_array, json_numbers}
 use super::super::dialect::Dialect;
 use super::super::error::StoreError;
 use super::super::fit;
-use super::super::sql::{Value, args};
-use super::{Beside, Difference, Fate, Fit, Json, Stamp, Stored, mirror_row};
+use super::super::insert::Insert;
+use super::super::sql::{Row, Value, args};
+use super::{Beside, Difference, Fate, Fit, Json, Stamp, Stored, mirror_row, select_stored, stored};
 use crate::store::conn::Conn;
 
 mirror_row! {
@@ -192,6 +193,27 @@ pub(super) fn beside(before: &Person, after: &Person, whole: bool) -> Beside {
     beside
 }
 
+const SELECT_MEMBERSHIPS: &str = "SELECT dept_id, is_leader, is_main, member_order, title, work_place \
+                                  FROM ding_employee_department WHERE corp_id = ? AND userid = ? ORDER BY dept_id";
+
+fn membership(row: &Row) -> Result<Membership, StoreError> {
+    Ok(Membership {
+        dept_id: row.integer(0)?.unwrap_or_default(),
+        is_leader: row.flag(1)?,
+        is_main: row.flag(2)?,
+        member_order: row.integer(3)?,
+        title: row.text(4)?,
+        work_place: row.text(5)?,
+    })
+}
+
+const SELECT_ROLES: &str = "SELECT role_id, manage_dept_ids FROM ding_employee_role \
+                            WHERE corp_id = ? AND userid = ? ORDER BY role_id";
+
+fn role_membership(row: &Row) -> Result<RoleMembership, StoreError> {
+    Ok(RoleMembership { role_id: row.integer(0)?.unwrap_or_default(), manage_dept_ids: row.text(1)? })
+}
+
 impl Conn {
     /// A person with all memberships. The memberships of somebody who is gone are gone as well.
     pub async fn employee(
@@ -199,49 +221,19 @@ impl Conn {
         corp_id: &str,
         userid: &str,
     ) -> Result<Option<Stored<Person>>, StoreError> {
-        let Some(stored) = self.stored::<Employee>(corp_id, &userid.into()).await? else { return Ok(None) };
+        let key = args![corp_id, userid];
+        let person = select_stored::<Employee>();
+        let queries: [(&str, &[Value]); 3] = [(&person, key), (SELECT_MEMBERSHIPS, key), (SELECT_ROLES, key)];
+        let found = self.rows_each(&queries).await?;
+        let [person, departments, roles] = found.as_slice() else { return Ok(None) };
+        let Some(row) = person.first() else { return Ok(None) };
+        let stored = stored::<Employee>(row)?;
         let person = Person {
             row: stored.row,
-            departments: self.memberships(corp_id, userid).await?,
-            roles: self.role_memberships(corp_id, userid).await?,
+            departments: departments.iter().map(membership).collect::<Result<_, _>>()?,
+            roles: roles.iter().map(role_membership).collect::<Result<_, _>>()?,
         };
         Ok(Some(Stored { row: person, deleted_at: stored.deleted_at }))
-    }
-
-    async fn memberships(&mut self, corp_id: &str, userid: &str) -> Result<Vec<Membership>, StoreError> {
-        let sql = "SELECT dept_id, is_leader, is_main, member_order, title, work_place \
-                   FROM ding_employee_department WHERE corp_id = ? AND userid = ? ORDER BY dept_id";
-        let rows = self.rows(sql, args![corp_id, userid]).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Membership {
-                    dept_id: row.integer(0)?.unwrap_or_default(),
-                    is_leader: row.flag(1)?,
-                    is_main: row.flag(2)?,
-                    member_order: row.integer(3)?,
-                    title: row.text(4)?,
-                    work_place: row.text(5)?,
-                })
-            })
-            .collect()
-    }
-
-    async fn role_memberships(
-        &mut self,
-        corp_id: &str,
-        userid: &str,
-    ) -> Result<Vec<RoleMembership>, StoreError> {
-        let sql = "SELECT role_id, manage_dept_ids FROM ding_employee_role \
-                   WHERE corp_id = ? AND userid = ? ORDER BY role_id";
-        let rows = self.rows(sql, args![corp_id, userid]).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(RoleMembership {
-                    role_id: row.integer(0)?.unwrap_or_default(),
-                    manage_dept_ids: row.text(1)?,
-                })
-            })
-            .collect()
     }
 
     /// Makes a person what a read said, memberships included, and logs what that changed.
@@ -333,15 +325,10 @@ impl Conn {
         userid: &str,
         membership: &Membership,
     ) -> Result<(), StoreError> {
-        let columns = ["is_leader", "is_main", "member_order", "title", "work_place"];
-        let sql = format!(
-            "INSERT INTO ding_employee_department \
-             (corp_id, userid, dept_id, is_leader, is_main, member_order, title, work_place) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?) {}",
-            self.dialect().overwrite("corp_id, userid, dept_id", &columns),
-        );
-        self.execute(sql, &membership_args(corp_id, userid, membership)).await?;
-        Ok(())
+        let ending = self.dialect().overwrite("corp_id, userid, dept_id", &MEMBERSHIP_COLUMNS[3..]);
+        let insert =
+            Insert { table: "ding_employee_department", columns: &MEMBERSHIP_COLUMNS, ending: &ending };
+        self.insert_rows(&insert, membership_values(corp_id, userid, membership).into()).await
     }
 
     /// Ids of current people after `after`, in their order.
@@ -393,16 +380,18 @@ impl Conn {
     }
 }
 
-pub(super) fn membership_args(corp_id: &str, userid: &str, membership: &Membership) -> Vec<Value> {
-    args![
-        corp_id,
-        userid,
-        membership.dept_id,
-        membership.is_leader,
-        membership.is_main,
-        membership.member_order,
-        membership.title.clone(),
-        membership.work_place.clone(),
+pub(super) const MEMBERSHIP_COLUMNS: [&str; 8] =
+    ["corp_id", "userid", "dept_id", "is_leader", "is_main", "member_order", "title", "work_place"];
+
+pub(super) fn membership_values(corp_id: &str, userid: &str, membership: &Membership) -> [Value; 8] {
+    [
+        corp_id.into(),
+        userid.into(),
+        membership.dept_id.into(),
+        membership.is_leader.into(),
+        membership.is_main.into(),
+        membership.member_order.into(),
+        membership.title.clone().into(),
+        membership.work_place.clone().into(),
     ]
-    .to_vec()
 }

@@ -5,10 +5,11 @@ use std::collections::{HashMap, HashSet};
 use super::super::change::Action;
 use super::super::dialect::Dialect;
 use super::super::error::StoreError;
+use super::super::insert::Insert;
 use super::super::ledger::{Kind, of_kind};
-use super::super::sql::{Value, placeholders, row_batches};
-use super::employee::{departments_json, membership_args};
-use super::{Employee, Fit, Membership, MirrorRow, Person, Stamp, insert_statement, whole_row};
+use super::super::sql::Value;
+use super::employee::{MEMBERSHIP_COLUMNS, departments_json, membership_values};
+use super::{Employee, Fit, Membership, MirrorRow, Person, Stamp, inserted, whole_row};
 use crate::store::conn::Conn;
 
 /// A person as a page of one department shows him.
@@ -203,31 +204,15 @@ impl Conn {
 
     async fn insert_listed(&mut self, new: &[&ListedPerson], stamp: &Stamp) -> Result<(), StoreError> {
         let corp_id = stamp.corp_id.as_str();
-        for batch in row_batches(new) {
-            let mut args = Vec::with_capacity(batch.len() * (Employee::COLUMNS.len() + 4));
-            for listed in batch {
-                args.extend([corp_id.into(), listed.userid.as_str().into()]);
-                args.extend(listed.row.values());
-                args.extend([stamp.now.into(), stamp.now.into()]);
-            }
-            self.execute(insert_statement::<Employee>(batch.len()), &args).await?;
-        }
-        let memberships: Vec<(&str, Membership)> = new
-            .iter()
-            .flat_map(|listed| memberships_of(listed).into_iter().map(|one| (listed.userid.as_str(), one)))
-            .collect();
-        for batch in row_batches(&memberships) {
-            let sql = format!(
-                "INSERT INTO ding_employee_department \
-                 (corp_id, userid, dept_id, is_leader, is_main, member_order, title, work_place) VALUES {}",
-                vec![format!("({})", placeholders(8)); batch.len()].join(", "),
-            );
-            let args: Vec<Value> = batch
-                .iter()
-                .flat_map(|(userid, membership)| membership_args(corp_id, userid, membership))
-                .collect();
-            self.execute(sql, &args).await?;
-        }
+        let rows = new.iter().flat_map(|listed| inserted(&listed.userid.as_str().into(), &listed.row, stamp));
+        self.insert_mirror_rows::<Employee>(rows.collect()).await?;
+        let memberships = new.iter().flat_map(|listed| {
+            memberships_of(listed).into_iter().map(|membership| (listed.userid.as_str(), membership))
+        });
+        let values =
+            memberships.flat_map(|(userid, membership)| membership_values(corp_id, userid, &membership));
+        let insert = Insert { table: "ding_employee_department", columns: &MEMBERSHIP_COLUMNS, ending: "" };
+        self.insert_rows(&insert, values.collect()).await?;
         for listed in new {
             let mut values = whole_row(&listed.userid.as_str().into(), &listed.row);
             values.raw("departments", &departments_json(&memberships_of(listed)));

@@ -17,7 +17,8 @@ use super::change::{Action, Entity, JsonObject, PendingChange, Provenance, json_
 use super::dialect::Dialect;
 use super::error::StoreError;
 use super::fit;
-use super::sql::{Row, Value, args, placeholders};
+use super::insert::Insert;
+use super::sql::{Row, Value, args};
 use crate::store::conn::Conn;
 
 /// A JSON document as its text, or a text that stands where a document should.
@@ -196,14 +197,8 @@ impl Conn {
         corp_id: &str,
         key: &Value,
     ) -> Result<Option<Stored<R>>, StoreError> {
-        let sql = format!(
-            "SELECT deleted_at, {} FROM {} WHERE corp_id = ? AND {} = ?",
-            R::COLUMNS.join(", "),
-            R::TABLE,
-            R::KEY,
-        );
-        let row = self.row(sql, &[corp_id.into(), key.clone()]).await?;
-        row.map(|row| Ok(Stored { row: R::read(&row, 1)?, deleted_at: row.instant(0)? })).transpose()
+        let row = self.row(select_stored::<R>(), &[corp_id.into(), key.clone()]).await?;
+        row.as_ref().map(stored).transpose()
     }
 
     /// Makes a row what a read said, and logs what that changed. The only writer of the main tables, pages aside.
@@ -297,11 +292,13 @@ impl Conn {
         row: &R,
         stamp: &Stamp,
     ) -> Result<(), StoreError> {
-        let mut args = vec![stamp.corp_id.as_str().into(), key.clone()];
-        args.extend(row.values());
-        args.extend([stamp.now.into(), stamp.now.into()]);
-        self.execute(insert_statement::<R>(1), &args).await?;
-        Ok(())
+        self.insert_mirror_rows::<R>(inserted(key, row, stamp)).await
+    }
+
+    /// Inserts rows as [`inserted`] makes them.
+    async fn insert_mirror_rows<R: MirrorRow>(&mut self, values: Vec<Value>) -> Result<(), StoreError> {
+        let columns = [&["corp_id", R::KEY], R::COLUMNS, &["created_at", "updated_at"]].concat();
+        self.insert_rows(&Insert { table: R::TABLE, columns: &columns, ending: "" }, values).await
     }
 
     async fn update_row<R: MirrorRow>(
@@ -352,16 +349,22 @@ impl Conn {
     }
 }
 
-/// The statement that inserts so many rows: key, values, creation and last change.
-fn insert_statement<R: MirrorRow>(rows: usize) -> String {
-    let row = format!("({})", placeholders(R::COLUMNS.len() + 4));
-    format!(
-        "INSERT INTO {} (corp_id, {}, {}, created_at, updated_at) VALUES {}",
-        R::TABLE,
-        R::KEY,
-        R::COLUMNS.join(", "),
-        vec![row; rows].join(", "),
-    )
+/// The statement that reads one row, by organisation and key.
+fn select_stored<R: MirrorRow>() -> String {
+    let columns = R::COLUMNS.join(", ");
+    format!("SELECT deleted_at, {columns} FROM {} WHERE corp_id = ? AND {} = ?", R::TABLE, R::KEY)
+}
+
+fn stored<R: MirrorRow>(row: &Row) -> Result<Stored<R>, StoreError> {
+    Ok(Stored { row: R::read(row, 1)?, deleted_at: row.instant(0)? })
+}
+
+/// The values of a new row: key, columns, creation and last change.
+fn inserted<R: MirrorRow>(key: &Value, row: &R, stamp: &Stamp) -> Vec<Value> {
+    let mut values = vec![stamp.corp_id.as_str().into(), key.clone()];
+    values.extend(row.values());
+    values.extend([stamp.now.into(), stamp.now.into()]);
+    values
 }
 
 fn whole_row<R: MirrorRow>(key: &Value, row: &R) -> JsonObject {
