@@ -27,7 +27,7 @@ use crate::dingtalk::crypto::AesKey;
 use crate::http::{self, Limits};
 use crate::lifecycle::{Pulse, Tasks, tell_service_manager};
 use crate::ops;
-use crate::receive::{self, CallbackEndpoint, Callbacks, Door, InboxStats, Wakes, commit_batches};
+use crate::receive::{self, CallbackEndpoint, Callbacks, Door, InboxStats, Wakes};
 use crate::replicas::{DatabaseClock, Membership};
 use crate::secret::Secret;
 use crate::store::{ExclusiveUse, Store, StoreError};
@@ -341,9 +341,8 @@ impl<'app> Daemon<'app> {
             .flat_map(Engine::contexts)
             .map(|context| (context.corp_id.clone(), Arc::clone(&context.wake)))
             .collect();
-        let (door, waiting) = Door::open();
-        let committing = commit_batches(waiting, self.store.clone(), Arc::clone(&self.clock), wakes);
-        self.tasks.spawn("inbox", committing);
+        let (door, arrivals) = Door::open();
+        self.tasks.spawn("inbox", arrivals.commit(self.store.clone(), Arc::clone(&self.clock), wakes));
         let endpoints = self.config.corps.iter().filter_map(|corp| {
             let stats = self.inboxes.get(&corp.name).cloned().unwrap_or_default();
             Some((corp.name.clone(), CallbackEndpoint::of(corp, stats)?))

@@ -4,8 +4,11 @@
 //! tried one by one, so that a single event that cannot be stored does not refuse the others.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use thiserror::Error;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -13,8 +16,6 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use crate::clock::SharedClock;
 use crate::store::{Arrival, Conn, Incoming, Operation, Store, StoreError, Turn};
 
-/// Events in one commit at most.
-const BATCH: usize = 256;
 /// Events that wait for a commit; more are refused, so that DingTalk sends them again.
 const WAITING: usize = 4096;
 
@@ -39,91 +40,195 @@ pub enum DoorError {
 }
 
 /// An event that waits for its commit, and where its acknowledgement is waited for.
-pub type Waiting = (Incoming, oneshot::Sender<Result<Arrival, DoorError>>);
+pub type Waiting = (Incoming, Reply);
+
+/// Where the outcome of a commit is waited for.
+pub type Reply = oneshot::Sender<Result<Arrival, DoorError>>;
+
+/// Events that wait for a commit, in the order in which they came.
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: Mutex<Vec<Waiting>>,
+    /// A commit that has not begun will take whatever waits when it begins.
+    is_asked: AtomicBool,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Vec<Waiting>> {
+        // Every change leaves the queue whole, so a panic elsewhere does not spoil it.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes all of them.
+    fn take(&self) -> Vec<Waiting> {
+        // Before it is emptied: whoever comes after that asks for the next one.
+        self.is_asked.store(false, Ordering::SeqCst);
+        std::mem::take(&mut *self.lock())
+    }
+}
 
 /// Takes events in. Clones lead to the same door.
 #[derive(Debug, Clone)]
 pub struct Door {
-    waiting: mpsc::Sender<Waiting>,
+    queue: Arc<Queue>,
+    wake: mpsc::Sender<()>,
+}
+
+/// The inner side of a door.
+#[derive(Debug)]
+pub struct Arrivals {
+    queue: Arc<Queue>,
+    woken: mpsc::Receiver<()>,
 }
 
 impl Door {
-    /// A door, and the events that come through it: whoever has those answers each, as [`commit_batches`] does.
-    pub fn open() -> (Self, mpsc::Receiver<Waiting>) {
-        let (sender, receiver) = mpsc::channel(WAITING);
-        (Self { waiting: sender }, receiver)
+    /// A door, and the events that come through it: whoever has those answers each.
+    pub fn open() -> (Self, Arrivals) {
+        let queue = Arc::<Queue>::default();
+        let (wake, woken) = mpsc::channel(1);
+        (Self { queue: Arc::clone(&queue), wake }, Arrivals { queue, woken })
     }
 
     /// Commits an event with the objects it marks. `Ok` is the permission to acknowledge it.
     pub async fn accept(&self, event: Incoming) -> Result<Arrival, DoorError> {
         let (reply, outcome) = oneshot::channel();
-        self.waiting.try_send((event, reply)).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => DoorError::Full,
-            mpsc::error::TrySendError::Closed(_) => DoorError::Closed,
-        })?;
+        {
+            let mut waiting = self.queue.lock();
+            if waiting.len() >= WAITING {
+                return Err(DoorError::Full);
+            }
+            waiting.push((event, reply));
+        }
+        // A full channel has somebody on his way already.
+        if let Err(mpsc::error::TrySendError::Closed(())) = self.wake.try_send(()) {
+            self.queue.lock().clear();
+        }
         outcome.await.unwrap_or(Err(DoorError::Closed))
     }
 }
 
-struct Accept {
-    events: Arc<[Incoming]>,
-    now: Timestamp,
+impl Drop for Arrivals {
+    /// Nobody is left waiting for an answer that will not come.
+    fn drop(&mut self) {
+        self.woken.close();
+        self.queue.lock().clear();
+    }
 }
+
+impl Arrivals {
+    /// Waits for events and takes all that are there; `None` when the last [`Door`] is dropped.
+    pub async fn next(&mut self) -> Option<Vec<Waiting>> {
+        self.woken.recv().await?;
+        Some(self.queue.take())
+    }
+
+    /// Commits what comes through the door until the last [`Door`] is dropped.
+    pub async fn commit(mut self, store: Store, clock: SharedClock, wakes: Wakes) {
+        let mut commits = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                Some(()) = commits.next() => {}
+                woken = self.woken.recv() => match woken {
+                    Some(()) if self.queue.is_asked.swap(true, Ordering::SeqCst) => {}
+                    Some(()) => commits.push(commit(&self.queue, &store, &clock, &wakes)),
+                    None => break,
+                },
+            }
+        }
+        while commits.next().await.is_some() {}
+    }
+}
+
+async fn commit(queue: &Arc<Queue>, store: &Store, clock: &SharedClock, wakes: &Wakes) {
+    let batch = Arc::new(Batch {
+        queue: Arc::clone(queue),
+        clock: Arc::clone(clock),
+        events: OnceLock::new(),
+        replies: Mutex::default(),
+    });
+    let stored = store.write(Accept(Arc::clone(&batch))).await;
+    // Where not even a transaction could be begun, they have not been taken yet.
+    let events = Arc::clone(batch.events());
+    let outcomes = match stored {
+        Ok(written) => written.output.into_iter().map(Ok).collect(),
+        Err(error) if events.len() == 1 || error.outage().is_some() => {
+            vec![Err(DoorError::from(error)); events.len()]
+        }
+        Err(_) => one_by_one(&events, store, clock).await,
+    };
+    for event in events.iter() {
+        if let Some(wake) = wakes.get(&event.corp_id) {
+            wake.notify_one();
+        }
+    }
+    for (reply, outcome) in std::mem::take(&mut *batch.lock_replies()).into_iter().zip(outcomes) {
+        // Whoever pushed it may have hung up; it is stored all the same.
+        drop(reply.send(outcome));
+    }
+}
+
+/// One of them cannot be stored: that must not refuse the others.
+async fn one_by_one(
+    events: &[Incoming],
+    store: &Store,
+    clock: &SharedClock,
+) -> Vec<Result<Arrival, DoorError>> {
+    let mut outcomes = Vec::with_capacity(events.len());
+    for event in events {
+        let stored = store.write(AcceptOne { event: event.clone(), now: clock.now() }).await;
+        outcomes.push(
+            stored
+                .map_err(DoorError::from)
+                .and_then(|written| written.output.first().copied().ok_or(DoorError::Closed)),
+        );
+    }
+    outcomes
+}
+
+/// Whatever waits when the turn of its commit comes: while one commit is under way, the next one fills.
+struct Batch {
+    queue: Arc<Queue>,
+    clock: SharedClock,
+    /// What was taken; the same again when the commit is tried once more.
+    events: OnceLock<Arc<[Incoming]>>,
+    replies: Mutex<Vec<Reply>>,
+}
+
+impl Batch {
+    fn events(&self) -> &Arc<[Incoming]> {
+        self.events.get_or_init(|| {
+            let (events, replies): (Vec<Incoming>, Vec<Reply>) = self.queue.take().into_iter().unzip();
+            *self.lock_replies() = replies;
+            events.into()
+        })
+    }
+
+    fn lock_replies(&self) -> MutexGuard<'_, Vec<Reply>> {
+        self.replies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Accept(Arc<Batch>);
 
 impl Operation for Accept {
     type Output = Vec<Arrival>;
     const TURN: Turn = Turn::Urgent;
 
     async fn run(&self, conn: &mut Conn) -> Result<Vec<Arrival>, StoreError> {
-        conn.accept(&self.events, self.now).await
+        conn.accept(self.0.events(), self.0.clock.now()).await
     }
 }
 
-/// Commits what comes through a door until the last [`Door`] is dropped.
-pub async fn commit_batches(
-    mut waiting: mpsc::Receiver<Waiting>,
-    store: Store,
-    clock: SharedClock,
-    wakes: Wakes,
-) {
-    let mut batch = Vec::with_capacity(BATCH);
-    while waiting.recv_many(&mut batch, BATCH).await > 0 {
-        let (events, replies): (Vec<Incoming>, Vec<_>) = batch.drain(..).unzip();
-        let events: Arc<[Incoming]> = events.into();
-        let outcomes = commit(&store, &clock, &events).await;
-        for event in events.iter() {
-            if let Some(wake) = wakes.get(&event.corp_id) {
-                wake.notify_one();
-            }
-        }
-        for (reply, outcome) in replies.into_iter().zip(outcomes) {
-            // Whoever pushed it may have hung up; it is stored all the same.
-            drop(reply.send(outcome));
-        }
-    }
+struct AcceptOne {
+    event: Incoming,
+    now: Timestamp,
 }
 
-async fn commit(
-    store: &Store,
-    clock: &SharedClock,
-    events: &Arc<[Incoming]>,
-) -> Vec<Result<Arrival, DoorError>> {
-    let error = match store.write(Accept { events: Arc::clone(events), now: clock.now() }).await {
-        Ok(written) => return written.output.into_iter().map(Ok).collect(),
-        Err(error) => error,
-    };
-    if events.len() == 1 || error.outage().is_some() {
-        return vec![Err(error.into()); events.len()];
+impl Operation for AcceptOne {
+    type Output = Vec<Arrival>;
+    const TURN: Turn = Turn::Urgent;
+
+    async fn run(&self, conn: &mut Conn) -> Result<Vec<Arrival>, StoreError> {
+        conn.accept(std::slice::from_ref(&self.event), self.now).await
     }
-    let mut outcomes = Vec::with_capacity(events.len());
-    for event in events.iter() {
-        let single = Accept { events: [event.clone()].into(), now: clock.now() };
-        let outcome = store.write(single).await;
-        outcomes.push(
-            outcome
-                .map_err(DoorError::from)
-                .and_then(|written| written.output.first().copied().ok_or(DoorError::Closed)),
-        );
-    }
-    outcomes
 }

@@ -10,7 +10,7 @@ use crate::dingtalk::event::Event;
 use crate::store::Hint;
 
 pub use self::callback::{CALLBACK_RESULTS, Callbacks, router};
-pub use self::door::{Door, DoorError, Waiting, Wakes, commit_batches};
+pub use self::door::{Arrivals, Door, DoorError, Reply, Waiting, Wakes};
 pub use self::keys::{CallbackEndpoint, Envelope, KeyPair, Opened};
 pub use self::stats::{InboxStats, Rejection};
 

@@ -90,10 +90,10 @@ impl Receiver {
 /// Serves callbacks as the daemon does and acknowledges each as soon as its event is read.
 pub(crate) async fn store_nothing(configuration: &Path) {
     let config = Config::load(Some(configuration), &[], Needs::CallbacksAlone).expect("a configuration");
-    let (door, mut waiting) = Door::open();
+    let (door, mut arrivals) = Door::open();
     tokio::spawn(async move {
-        while let Some((_, acknowledge)) = waiting.recv().await {
-            drop(acknowledge.send(Ok(Arrival::New)));
+        while let Some(waiting) = arrivals.next().await {
+            waiting.into_iter().for_each(|(_, reply)| drop(reply.send(Ok(Arrival::New))));
         }
     });
     let endpoint = |corp| Some((String::from("main"), CallbackEndpoint::of(corp, Arc::default())?));
