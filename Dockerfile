@@ -13,7 +13,7 @@ WORKDIR /build
 COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir -p src tests/bench \
- && echo 'fn main() {}' | tee src/main.rs tests/bench/pull.rs >/dev/null \
+ && echo 'fn main() {}' | tee src/main.rs tests/bench/measure.rs >/dev/null \
  && touch src/lib.rs \
  && cargo build --locked --release
 

@@ -119,3 +119,25 @@ async fn the_printed_statements_make_the_schema_that_the_program_knows() {
         assert_eq!(daemon.database().number("SELECT count(*) FROM dingsync_migration"), 2);
     }
 }
+
+/// MySQL commits every statement of a definition by itself, so that a process that dies leaves some of them behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_that_was_interrupted_after_any_of_its_statements_is_finished_by_the_next_one() {
+    let sim = simulator(10, 3, 1).await;
+    for engine in engines().into_iter().filter(|engine| *engine != "postgres") {
+        let whole = Daemon::on(engine, &[&sim], UNBOUNDED);
+        let printed = String::from_utf8(whole.run(&["migrate", "--print"]).await.stdout).unwrap();
+        let statements: Vec<&str> = printed.split_inclusive(";\n").collect();
+        assert!(statements.len() > 20, "{printed}");
+        assert!(whole.run(&["migrate"]).await.status.success());
+        let expected = columns(whole.database());
+        for interrupted in 1..statements.len() {
+            let daemon = Daemon::on(engine, &[&sim], UNBOUNDED);
+            daemon.database().script(&statements[..interrupted].concat());
+            let migrated = daemon.run(&["migrate"]).await;
+            let said = String::from_utf8_lossy(&migrated.stderr).into_owned();
+            assert!(migrated.status.success(), "{engine} after {interrupted} statements: {said}");
+            assert_eq!(columns(daemon.database()), expected, "{engine} after {interrupted} statements");
+        }
+    }
+}
