@@ -187,6 +187,11 @@ impl Client {
         self.lines.get(path).map_or(0, |line| line.answers.load(Ordering::Relaxed))
     }
 
+    /// Whether calls of `endpoint` are spaced.
+    pub fn is_bounded(&self, endpoint: Endpoint) -> bool {
+        self.line(endpoint).pacer.is_bounded()
+    }
+
     /// Whether calls of `endpoint` make sense now: as many as wanted (`None`), a probe, or none before an instant.
     pub fn admits(&self, endpoint: Endpoint) -> Result<Option<usize>, Blocked> {
         if let Some(until) = self.address.banned_until(&self.host) {

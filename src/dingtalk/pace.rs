@@ -79,6 +79,11 @@ impl Pacer {
         }
     }
 
+    /// Whether there is a bound at all, ours or one that DingTalk has taught.
+    pub fn is_bounded(&self) -> bool {
+        self.lock().rate.is_finite()
+    }
+
     /// Divides the allowance by so many processes.
     pub fn share(&self, processes: usize) {
         let mut state = self.lock();

@@ -24,6 +24,8 @@ const SLOTS: usize = 80;
 const LIVE_SLOTS_A_KIND: usize = 32;
 /// Of these, at most so many for background work: live work never waits for all of it.
 const BACKGROUND_SLOTS: usize = 64;
+/// Details that are read while not everybody is visible yet: enough to use up a limit of their own API.
+const DETAILS_BESIDE: usize = 16;
 /// Another process may have marked something: look at least this often.
 const IDLE: Duration = Duration::from_millis(500);
 const STORE_PAUSE: Duration = Duration::from_millis(500);
@@ -119,10 +121,12 @@ impl Dispatcher {
         if self.running.len() >= SLOTS {
             return Ok(wake_at);
         }
-        // Everybody becomes visible before anybody's details are read; confirming reads are due at their time.
+        // Everybody becomes visible before details are read; confirming reads are due at their time. Where calls are
+        // spaced, the details' own API would stand idle meanwhile: then a few are read beside the pages.
+        let beside = self.context.client.is_bounded(endpoint::PERSON);
         let (details_wait, ready) = {
             let mut reader = self.context.store.reader().await?;
-            reader.next_ready(&self.context.corp_id).await?
+            reader.next_ready(&self.context.corp_id, beside).await?
         };
         for (lane, kind, ready_at) in ready {
             let now = self.context.now();
@@ -134,8 +138,16 @@ impl Dispatcher {
             match self.quota(lane, kind) {
                 Ok(0) => {}
                 Ok(quota) => {
-                    let only_confirming = details_wait && (lane, kind) == (Lane::Background, Kind::Employee);
-                    let limit = quota + self.more_ahead(lane, quota);
+                    let waits = details_wait && (lane, kind) == (Lane::Background, Kind::Employee);
+                    let only_confirming = waits && !beside;
+                    let limit = if waits && beside {
+                        quota.min(DETAILS_BESIDE.saturating_sub(self.details_under_way()))
+                    } else {
+                        quota + self.more_ahead(lane, quota)
+                    };
+                    if limit == 0 {
+                        continue;
+                    }
                     let claims = self.context.claim(kind, lane, limit, only_confirming).await?;
                     for claim in claims {
                         self.held().insert((claim.kind, claim.object_id.clone()), claim.clone());
@@ -170,6 +182,11 @@ impl Dispatcher {
             }
         }
         Ok(quota)
+    }
+
+    fn details_under_way(&self) -> usize {
+        let details = |claim: &&Claim| (claim.lane, claim.kind) == (Lane::Background, Kind::Employee);
+        self.running.values().filter(details).count() + self.ahead.iter().filter(details).count()
     }
 
     fn background_slots(&self) -> usize {

@@ -19,9 +19,10 @@ pub(crate) fn milliseconds(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }
 
-/// Seconds.
+/// Seconds with as many digits as mean something.
 pub(crate) fn seconds(time: Duration) -> String {
-    format!("{:.1} s", time.as_secs_f64())
+    let digits = if time < Duration::from_secs(10) { 2 } else { 1 };
+    format!("{:.digits$} s", time.as_secs_f64())
 }
 
 /// How many in a second.

@@ -10,10 +10,12 @@ use crate::store::sql::{Value, args, placeholders};
 
 impl Conn {
     /// For each lane and kind, the earliest moment at which something is ready; live work first, then in the order of
-    /// [`Kind::ALL`]. While details wait, which is told as well, of people in the background only confirming reads.
+    /// [`Kind::ALL`]. While details wait, which is told as well, of people in the background only confirming reads, unless
+    /// some are to be read `beside` the rest.
     pub async fn next_ready(
         &mut self,
         corp_id: &str,
+        beside: bool,
     ) -> Result<(bool, Vec<(Lane, Kind, Timestamp)>), StoreError> {
         let corp = self.corp_number(corp_id).await?;
         let details_wait = self.details_wait(corp_id).await?;
@@ -21,7 +23,8 @@ impl Conn {
         let mut args = Vec::new();
         for lane in Lane::ALL {
             for kind in Kind::ALL {
-                let only_confirming = details_wait && (lane, kind) == (Lane::Background, Kind::Employee);
+                let only_confirming =
+                    details_wait && !beside && (lane, kind) == (Lane::Background, Kind::Employee);
                 let confirming = if only_confirming { "AND confirm > 0" } else { "" };
                 parts.push(format!(
                     "SELECT * FROM (SELECT lane, kind, ready_at FROM dingsync_object \
