@@ -127,6 +127,8 @@ impl Arrivals {
         let mut commits = FuturesUnordered::new();
         loop {
             tokio::select! {
+                // What was begun goes on, however many arrive.
+                biased;
                 Some(()) = commits.next() => {}
                 woken = self.woken.recv() => match woken {
                     Some(()) if self.queue.is_asked.swap(true, Ordering::SeqCst) => {}

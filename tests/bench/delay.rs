@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use dingsync::sim::{Change, Field, Sim, Subject};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::api::Api;
 use crate::support::{Daemon, UNBOUNDED, simulator};
 use crate::watch::Watch;
 use crate::{engines, table};
@@ -62,20 +63,13 @@ pub(crate) async fn measure() {
 }
 
 async fn answer_time(sim: &Sim, people: &[String]) -> Duration {
-    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let (base, keys) = (sim.url(), sim.credentials());
-    let token_url = format!("{base}/gettoken?appkey={}&appsecret={}", keys.app_key, keys.app_secret);
-    let token = http.get(token_url).send().await.expect("an answer").json::<Value>().await.expect("JSON");
-    let url = format!(
-        "{base}/topapi/v2/user/get?access_token={}",
-        token["access_token"].as_str().expect("a token")
-    );
+    let api = Api::of(sim).await;
     let mut times = Vec::new();
     for userid in people.iter().take(500) {
         let started = Instant::now();
-        let answer = http.post(&url).json(&json!({ "userid": userid })).send().await.expect("an answer");
-        answer.bytes().await.expect("a whole answer");
+        let answer = api.post("user/get", &json!({ "userid": userid })).await;
         times.push(started.elapsed());
+        assert_eq!(answer["errcode"], 0);
     }
     times.sort_unstable();
     table::percentile(&times, 50)

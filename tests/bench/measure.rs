@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, reason = "the tables are the result")]
 
 mod acks;
+mod api;
 mod delay;
 mod disk;
 mod limit;

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use dingsync::sim::{Sim, Subject};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::api::Api;
 use crate::support::{Daemon, UNBOUNDED, is_at_rest, simulator};
 use crate::{engines, memory, table};
 
@@ -101,24 +102,15 @@ fn least_calls(sim: &Sim) -> usize {
 }
 
 async fn read_and_throw_away(sim: &Sim) -> Duration {
-    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let (base, keys) = (sim.url(), sim.credentials());
-    let token_url = format!("{base}/gettoken?appkey={}&appsecret={}", keys.app_key, keys.app_secret);
-    let token = http.get(token_url).send().await.expect("an answer").json::<Value>().await.expect("JSON");
-    let token = token["access_token"].as_str().expect("a token");
-    let post = async |path: &str, body: Value| {
-        let url = format!("{base}/topapi/v2/{path}?access_token={token}");
-        let answer = http.post(url).json(&body).send().await.expect("an answer");
-        answer.json::<Value>().await.expect("JSON")
-    };
+    let api = Api::of(sim).await;
     let started = Instant::now();
     let department = async |dept_id: i64| {
-        let children = post("department/listsub", json!({ "dept_id": dept_id })).await;
+        let children = api.post("department/listsub", &json!({ "dept_id": dept_id })).await;
         let mut cursor = json!(0);
         while !cursor.is_null() {
             let page =
                 json!({ "dept_id": dept_id, "cursor": cursor, "size": PAGE, "contain_access_limit": true });
-            cursor = post("user/list", page).await["result"]["next_cursor"].take();
+            cursor = api.post("user/list", &page).await["result"]["next_cursor"].take();
         }
         let children = children["result"].as_array().cloned().unwrap_or_default();
         children.iter().filter_map(|child| child["dept_id"].as_i64()).collect::<Vec<i64>>()
