@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use jiff::Timestamp;
 use thiserror::Error;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -142,12 +141,7 @@ impl Arrivals {
 }
 
 async fn commit(queue: &Arc<Queue>, store: &Store, clock: &SharedClock, wakes: &Wakes) {
-    let batch = Arc::new(Batch {
-        queue: Arc::clone(queue),
-        clock: Arc::clone(clock),
-        events: OnceLock::new(),
-        replies: Mutex::default(),
-    });
+    let batch = Arc::new(Batch::new(queue, clock, OnceLock::new()));
     let stored = store.write(Accept(Arc::clone(&batch))).await;
     // Where not even a transaction could be begun, they have not been taken yet.
     let events = Arc::clone(batch.events());
@@ -156,7 +150,7 @@ async fn commit(queue: &Arc<Queue>, store: &Store, clock: &SharedClock, wakes: &
         Err(error) if events.len() == 1 || error.outage().is_some() => {
             vec![Err(DoorError::from(error)); events.len()]
         }
-        Err(_) => one_by_one(&events, store, clock).await,
+        Err(_) => one_by_one(&events, queue, store, clock).await,
     };
     for event in events.iter() {
         if let Some(wake) = wakes.get(&event.corp_id) {
@@ -172,12 +166,14 @@ async fn commit(queue: &Arc<Queue>, store: &Store, clock: &SharedClock, wakes: &
 /// One of them cannot be stored: that must not refuse the others.
 async fn one_by_one(
     events: &[Incoming],
+    queue: &Arc<Queue>,
     store: &Store,
     clock: &SharedClock,
 ) -> Vec<Result<Arrival, DoorError>> {
     let mut outcomes = Vec::with_capacity(events.len());
     for event in events {
-        let stored = store.write(AcceptOne { event: event.clone(), now: clock.now() }).await;
+        let single = Batch::new(queue, clock, OnceLock::from(Arc::from([event.clone()])));
+        let stored = store.write(Accept(Arc::new(single))).await;
         outcomes.push(
             stored
                 .map_err(DoorError::from)
@@ -197,6 +193,11 @@ struct Batch {
 }
 
 impl Batch {
+    /// A batch of `events`; where they are not set, of whatever waits when its turn comes.
+    fn new(queue: &Arc<Queue>, clock: &SharedClock, events: OnceLock<Arc<[Incoming]>>) -> Self {
+        Self { queue: Arc::clone(queue), clock: Arc::clone(clock), events, replies: Mutex::default() }
+    }
+
     fn events(&self) -> &Arc<[Incoming]> {
         self.events.get_or_init(|| {
             let (events, replies): (Vec<Incoming>, Vec<Reply>) = self.queue.take().into_iter().unzip();
@@ -218,19 +219,5 @@ impl Operation for Accept {
 
     async fn run(&self, conn: &mut Conn) -> Result<Vec<Arrival>, StoreError> {
         conn.accept(self.0.events(), self.0.clock.now()).await
-    }
-}
-
-struct AcceptOne {
-    event: Incoming,
-    now: Timestamp,
-}
-
-impl Operation for AcceptOne {
-    type Output = Vec<Arrival>;
-    const TURN: Turn = Turn::Urgent;
-
-    async fn run(&self, conn: &mut Conn) -> Result<Vec<Arrival>, StoreError> {
-        conn.accept(std::slice::from_ref(&self.event), self.now).await
     }
 }

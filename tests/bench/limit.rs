@@ -23,7 +23,6 @@ pub(crate) async fn measure() {
     daemon.wait_for("main", "everybody's details", Duration::from_mins(10), is_at_rest).await;
     let time = started.elapsed();
     let counters = sim.counters();
-    let busiest = counters.calls.values().map(|count| count.total).max().unwrap_or_default();
     let refused: u64 = counters
         .calls
         .values()
@@ -42,7 +41,6 @@ pub(crate) async fn measure() {
         refused.to_string(),
         format!("{there}"),
     ]);
-    println!("\nThe busiest API was called {busiest} times.");
 }
 
 /// The codes of too many calls (`errors.md §3`).

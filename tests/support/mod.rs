@@ -20,8 +20,9 @@ use tempfile::TempDir;
 
 use self::database::Database;
 
-/// A condition that does not come true within this time never will.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+/// A condition that does not come true within this time never will: confirming reads end a minute after the last event,
+/// those of what they lead to a minute later.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(4);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// A port that nobody uses: below those that the system hands out by itself, and each only once in this process.

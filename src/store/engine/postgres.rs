@@ -211,9 +211,9 @@ impl Session {
         &mut self,
         statements: &[(&str, &[Value])],
     ) -> Result<Vec<u64>, StoreError> {
+        self.settle().await?;
         let mut counts = Vec::with_capacity(statements.len());
         for some in statements.chunks(UNDER_WAY) {
-            self.settle().await?;
             for (sql, args) in some {
                 self.send(sql, args).await?;
             }

@@ -312,9 +312,10 @@ impl Claim {
         }
     }
 
-    /// Marks an object that has changed together with this one. Its own answer may be as late as this one was early.
+    /// Marks an object that has changed together with this one. Its own answer may be as late as this one was early. No
+    /// event said that it is there, so that nothing contradicts an answer that it is gone.
     pub fn affected(&self, kind: Kind, object_id: impl Into<String>) -> Hint {
-        Hint { doubt: Doubt::OneEvent, expects: Expectations::CHANGED, ..self.hint(kind, object_id) }
+        Hint { doubt: Doubt::OneEvent, ..self.hint(kind, object_id) }
     }
 
     /// Marks an object that was met while this one was read: not what an event was about.

@@ -225,7 +225,9 @@ impl Conn {
         let person = select_stored::<Employee>();
         let queries: [(&str, &[Value]); 3] = [(&person, key), (SELECT_MEMBERSHIPS, key), (SELECT_ROLES, key)];
         let found = self.rows_each(&queries).await?;
-        let [person, departments, roles] = found.as_slice() else { return Ok(None) };
+        let [person, departments, roles] = found.as_slice() else {
+            return Err(StoreError::Closed("a query was not answered"));
+        };
         let Some(row) = person.first() else { return Ok(None) };
         let stored = stored::<Employee>(row)?;
         let person = Person {
