@@ -45,6 +45,12 @@ const MIGRATIONS: &[Migration] = &[
         min_compatible_version: 2,
         scripts: scripts!("0002_daemon.sql"),
     },
+    Migration {
+        version: 3,
+        description: "audit",
+        min_compatible_version: 2,
+        scripts: scripts!("0003_audit.sql"),
+    },
 ];
 
 /// Which steps were made. It is the first table of all.

@@ -4,6 +4,7 @@
 //! its part of the change log numbered at its end. Operations that wait together share a commit, and each caller gets
 //! its answer after that commit.
 
+mod audit;
 mod bulk;
 mod change;
 mod conn;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
+pub use self::audit::AuditEntry;
 pub use self::change::{Action, Cause, ChangeHead, Entity, Logged, LoggedChange, Provenance, json_ids};
 pub use self::conn::Conn;
 pub use self::corp::{BootstrapState, CorpRecord, Snapshot};

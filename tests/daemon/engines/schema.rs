@@ -68,7 +68,8 @@ async fn six_commands_that_migrate_at_once_make_one_schema() {
             assert!(run.status.success(), "{engine}: {}", String::from_utf8_lossy(&run.stderr));
         }
         let migrations = daemon.database().number("SELECT count(*) FROM dingsync_migration");
-        assert_eq!(migrations, 2, "{engine}");
+        let steps = std::fs::read_dir("migrations/sqlite").expect("the migrations").count();
+        assert_eq!(usize::try_from(migrations).ok(), Some(steps), "{engine}");
     }
 }
 
