@@ -78,11 +78,8 @@ impl Event {
         let mut event_type =
             header.event_type.clone().or_else(|| fields.text(&["eventtype"])).unwrap_or_default();
         truncate(&mut event_type, LONGEST_EVENT_TYPE);
-        let event_id = header
-            .event_id
-            .clone()
-            .or_else(|| fields.text(&["eventid"]))
-            .filter(|id| id.len() <= LONGEST_EVENT_ID);
+        let event_id =
+            header.event_id.clone().or_else(|| fields.text(&["eventid"])).filter(|id| is_usable_id(id));
         let occurred_at = fields
             .text(&["timestamp", "eventtime"])
             .or_else(|| header.born_time.clone())
@@ -114,6 +111,12 @@ impl Event {
     pub fn is_handshake(&self) -> bool {
         matches!(self.event_type.as_str(), "check_url" | "check_create_suite_url" | "check_update_suite_url")
     }
+}
+
+/// An id that every database keeps apart from every other one, as it is: some change control characters, some compare
+/// without the spaces at the end.
+fn is_usable_id(id: &str) -> bool {
+    id.len() <= LONGEST_EVENT_ID && id.trim() == id && !id.contains(char::is_control)
 }
 
 /// The top-level fields by their lower-case names.

@@ -78,20 +78,20 @@ impl Conn {
 
     pub(super) async fn begin(&mut self) -> Result<(), StoreError> {
         self.in_transaction = true;
-        self.session.batch(self.dialect.begin()).await
+        self.session.command(self.dialect.begin()).await
     }
 
     /// Begins a transaction that reads one moment.
     pub(super) async fn begin_look(&mut self) -> Result<(), StoreError> {
         self.in_transaction = true;
         for statement in self.dialect.begin_look() {
-            self.session.batch(statement).await?;
+            self.session.command(statement).await?;
         }
         Ok(())
     }
 
     pub(super) async fn commit(&mut self) -> Result<(), StoreError> {
-        self.session.batch("COMMIT").await?;
+        self.session.command("COMMIT").await?;
         self.in_transaction = false;
         Ok(())
     }

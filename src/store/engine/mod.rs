@@ -19,6 +19,8 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 const STATEMENT_PATIENCE: Duration = Duration::from_secs(20);
 /// A migration's statement may rebuild a large table.
 const SCRIPT_PATIENCE: Duration = Duration::from_mins(30);
+/// The beginning and the end of a transaction: a disk may be slow, but a line that has gone silent is not waited for.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection of one of the engines. What waits for a server is boxed: it would make every operation's future large.
 #[derive(Debug)]
@@ -46,11 +48,21 @@ impl Session {
         }
     }
 
+    /// Runs statements that may take long.
     pub(super) async fn batch(&mut self, script: &str) -> Result<(), StoreError> {
+        self.batch_within(SCRIPT_PATIENCE, script).await
+    }
+
+    /// Runs statements that a server answers soon, or never will.
+    pub(super) async fn command(&mut self, statement: &str) -> Result<(), StoreError> {
+        self.batch_within(COMMAND_PATIENCE, statement).await
+    }
+
+    async fn batch_within(&mut self, patience: Duration, script: &str) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(session) => session.batch(script),
-            Self::Postgres(session) => Box::pin(session.batch(script)).await,
-            Self::Mysql(session) => Box::pin(session.batch(script)).await,
+            Self::Postgres(session) => Box::pin(session.batch(script, patience)).await,
+            Self::Mysql(session) => Box::pin(session.batch(script, patience)).await,
         }
     }
 
@@ -59,7 +71,7 @@ impl Session {
         match self {
             Self::Sqlite(session) => session.batch("ROLLBACK"),
             Self::Postgres(session) => Box::pin(session.roll_back()).await,
-            Self::Mysql(session) => Box::pin(session.batch("ROLLBACK")).await,
+            Self::Mysql(session) => Box::pin(session.batch("ROLLBACK", STATEMENT_PATIENCE)).await,
         }
     }
 

@@ -10,7 +10,7 @@ use mysql_async::prelude::Queryable as _;
 use mysql_async::{Column, Conn, DriverError, Opts, OptsBuilder, Params, ServerError, SslOpts};
 
 use super::address::{Address, Protection};
-use super::{CONNECT_PATIENCE, SCRIPT_PATIENCE, STATEMENT_PATIENCE, within};
+use super::{CONNECT_PATIENCE, STATEMENT_PATIENCE, within};
 use crate::store::error::{Outage, StoreError};
 use crate::store::fit;
 use crate::store::sql::{Row, Value};
@@ -40,7 +40,7 @@ impl Session {
         let conn = within(CONNECT_PATIENCE, "connecting", Conn::new(options(address))).await?;
         let mut session = Self { conn, is_torn: false };
         session.refuse_old().await?;
-        session.batch(SETTINGS).await?;
+        session.batch(SETTINGS, STATEMENT_PATIENCE).await?;
         Ok(session)
     }
 
@@ -65,10 +65,10 @@ impl Session {
         self.is_torn
     }
 
-    pub(super) async fn batch(&mut self, script: &str) -> Result<(), StoreError> {
+    pub(super) async fn batch(&mut self, script: &str, patience: Duration) -> Result<(), StoreError> {
         self.is_torn = true;
         for statement in statements(script) {
-            within(SCRIPT_PATIENCE, "a script", self.conn.query_drop(statement)).await?;
+            within(patience, "a script", self.conn.query_drop(statement)).await?;
         }
         self.is_torn = false;
         Ok(())

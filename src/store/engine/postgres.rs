@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::{BufMut as _, BytesMut};
 use futures_util::future::{BoxFuture, try_join_all};
@@ -17,7 +18,7 @@ use tokio_postgres::{Client, Config, NoTls, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::{Address, Protection};
-use super::{CONNECT_PATIENCE, SCRIPT_PATIENCE, STATEMENT_PATIENCE, tls, within};
+use super::{CONNECT_PATIENCE, STATEMENT_PATIENCE, tls, within};
 use crate::store::dialect::Dialect;
 use crate::store::error::{Outage, StoreError};
 use crate::store::fit;
@@ -37,6 +38,9 @@ const SETTINGS: &str = "SET application_name = 'dingsync'; SET timezone = 'UTC';
                         SET default_transaction_isolation = 'read committed'; SET client_min_messages = 'warning'";
 
 /// How many rows a statement found, once the server has told.
+/// How long a line may be idle before it has to show that it is still there.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+
 type Outcome = BoxFuture<'static, Result<u64, StoreError>>;
 
 /// A connection on which statements go out without waiting for the outcomes of those before them: a round trip costs as
@@ -87,7 +91,7 @@ impl Session {
             connection,
         };
         session.refuse_old().await?;
-        session.batch(SETTINGS).await?;
+        session.batch(SETTINGS, STATEMENT_PATIENCE).await?;
         Ok(session)
     }
 
@@ -113,10 +117,19 @@ impl Session {
         self.client.is_closed()
     }
 
-    pub(super) async fn batch(&mut self, script: &str) -> Result<(), StoreError> {
+    /// A line on which no answer came is closed: another one may get through where this one never will.
+    fn heard<T>(&self, answered: Result<T, StoreError>) -> Result<T, StoreError> {
+        if matches!(answered, Err(StoreError::Unavailable { .. })) {
+            self.connection.abort();
+        }
+        answered
+    }
+
+    pub(super) async fn batch(&mut self, script: &str, patience: Duration) -> Result<(), StoreError> {
         let before = settled(std::mem::take(&mut self.under_way));
         let both = async { Ok(join!(before, self.client.batch_execute(script))) };
-        let (before, result) = within::<_, StoreError>(SCRIPT_PATIENCE, "a script", both).await?;
+        let answered = within::<_, StoreError>(patience, "a script", both).await;
+        let (before, result) = self.heard(answered)?;
         before?;
         Ok(result?)
     }
@@ -125,7 +138,8 @@ impl Session {
     pub(super) async fn roll_back(&mut self) -> Result<(), StoreError> {
         let before = settled(std::mem::take(&mut self.under_way));
         let both = async { join!(before, self.client.batch_execute("ROLLBACK")).1 };
-        within(STATEMENT_PATIENCE, "a statement", both).await
+        let answered = within(STATEMENT_PATIENCE, "a statement", both).await;
+        self.heard(answered)
     }
 
     /// Sends a statement. How it went is told by what is waited for next on this connection.
@@ -227,7 +241,9 @@ impl Session {
         if self.under_way.is_empty() {
             return Ok(Vec::new());
         }
-        within(STATEMENT_PATIENCE, "a statement", settled(std::mem::take(&mut self.under_way))).await
+        let under_way = settled(std::mem::take(&mut self.under_way));
+        let answered = within(STATEMENT_PATIENCE, "a statement", under_way).await;
+        self.heard(answered)
     }
 
     /// Runs queries and brings the rows of each.
@@ -250,7 +266,8 @@ impl Session {
         let queries =
             try_join_all(queries.iter().map(|(statement, args)| self.client.query(statement, args)));
         let both = async { Ok(join!(before, queries)) };
-        let (before, found) = within::<_, StoreError>(STATEMENT_PATIENCE, "a statement", both).await?;
+        let answered = within::<_, StoreError>(STATEMENT_PATIENCE, "a statement", both).await;
+        let (before, found) = self.heard(answered)?;
         before?;
         found?.iter().map(|rows| rows.iter().map(row).collect()).collect()
     }
@@ -260,7 +277,8 @@ impl Session {
             return Ok(statement.clone());
         }
         let placed = Dialect::Postgres.placed(sql);
-        let prepared = within(STATEMENT_PATIENCE, "a statement", self.client.prepare(&placed)).await;
+        let answered = within(STATEMENT_PATIENCE, "a statement", self.client.prepare(&placed)).await;
+        let prepared = self.heard(answered);
         if prepared.is_err() {
             // In a transaction that is void already nothing can be prepared: what voided it is what went wrong.
             self.settle().await?;
@@ -309,7 +327,8 @@ fn config(address: &Address) -> Config {
         Protection::Required | Protection::Verified { .. } => tokio_postgres::config::SslMode::Require,
     });
     config.connect_timeout(CONNECT_PATIENCE);
-    config.keepalives_idle(std::time::Duration::from_secs(15));
+    config.keepalives_idle(KEEPALIVE).keepalives_interval(KEEPALIVE).keepalives_retries(2);
+    config.tcp_user_timeout(STATEMENT_PATIENCE);
     config
 }
 
