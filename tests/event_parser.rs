@@ -161,3 +161,15 @@ proptest! {
         prop_assert!(opened.is_err());
     }
 }
+
+#[test]
+fn an_id_that_a_database_would_change_or_confuse_is_no_key() {
+    let key = |id: &str| {
+        let message = serde_json::json!({ "EventType": "user_modify_org", "eventId": id }).to_string();
+        Event::parse(message).expect("an event").key
+    };
+    assert_eq!(key("3f1c0e5a7b9d42"), "id:3f1c0e5a7b9d42");
+    for id in ["sp ", " sp", "nul\u{0}", "tab\t"] {
+        assert!(!key(id).starts_with("id:"), "{id:?}");
+    }
+}
