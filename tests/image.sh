@@ -51,7 +51,7 @@ mirror() {
 mirror=$(mirror)
 [ -n "$mirror" ] || fail "/etc/apt names no source for $codename"
 debootstrap --variant=minbase "$codename" "$work/root" "$mirror" >"$work/log" 2>&1 || { tail -5 "$work/log" >&2; fail "debootstrap"; }
-rm -rf "$work"/root/var/cache/apt/* "$work"/root/var/lib/apt/lists/*
+(cd "$work/root/var" && rm -rf cache/apt/* lib/apt/lists/*)
 
 base=$(buildah from --signature-policy "$work/policy.json" scratch)
 buildah copy --quiet "$base" "$work/root" / >/dev/null

@@ -20,12 +20,12 @@ pub enum LoggingError {
 }
 
 /// The database's driver shows the values of every statement at `debug`: people's names and numbers.
-const NEVER_MORE: [&str; 2] = ["tokio_postgres=info", "tokio_postgres::query=info"];
+const AT_MOST: [&str; 2] = ["tokio_postgres=info", "tokio_postgres::query=info"];
 
 /// Sets up logging for the whole process.
 pub fn init_logging(log: &Log) -> Result<(), LoggingError> {
     let mut filter = EnvFilter::builder().parse(&log.level)?;
-    for directive in NEVER_MORE {
+    for directive in AT_MOST {
         filter = filter.add_directive(directive.parse()?);
     }
     let registry = tracing_subscriber::registry().with(filter);

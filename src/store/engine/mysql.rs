@@ -68,7 +68,7 @@ impl Session {
     pub(super) async fn batch(&mut self, script: &str, patience: Duration) -> Result<(), StoreError> {
         self.is_torn = true;
         for statement in statements(script) {
-            within(patience, "a script", self.conn.query_drop(statement)).await?;
+            within(patience, "a statement", self.conn.query_drop(statement)).await?;
         }
         self.is_torn = false;
         Ok(())

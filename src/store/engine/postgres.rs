@@ -37,10 +37,10 @@ const SETTINGS: &str = "SET application_name = 'dingsync'; SET timezone = 'UTC';
                         SET statement_timeout = '60s'; SET idle_in_transaction_session_timeout = '60s'; \
                         SET default_transaction_isolation = 'read committed'; SET client_min_messages = 'warning'";
 
-/// How many rows a statement found, once the server has told.
 /// How long a line may be idle before it has to show that it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
+/// How many rows a statement found, once the server has told.
 type Outcome = BoxFuture<'static, Result<u64, StoreError>>;
 
 /// A connection on which statements go out without waiting for the outcomes of those before them: a round trip costs as
@@ -128,7 +128,7 @@ impl Session {
     pub(super) async fn batch(&mut self, script: &str, patience: Duration) -> Result<(), StoreError> {
         let before = settled(std::mem::take(&mut self.under_way));
         let both = async { Ok(join!(before, self.client.batch_execute(script))) };
-        let answered = within::<_, StoreError>(patience, "a script", both).await;
+        let answered = within::<_, StoreError>(patience, "a statement", both).await;
         let (before, result) = self.heard(answered)?;
         before?;
         Ok(result?)

@@ -139,22 +139,19 @@ impl Conn {
 
     /// Gives an object back after a failure of its own, to be tried again at `ready_at`, or parks it with a reason.
     pub fn fail(&mut self, claim: &Claim, ready_at: Option<Timestamp>, reason: &str, now: Timestamp) {
-        let parked_at = ready_at.is_none().then(|| now.as_millisecond());
-        // What came meanwhile has not been tried yet.
+        if let Some(ready_at) = ready_at {
+            let assignments = "lease = NULL, attempts = attempts + 1, ready_at = ?";
+            return self.put_off_update(claim, assignments, args![ready_at.as_millisecond()], false);
+        }
+        // A hint that came during the read does what it would do a moment later: it lifts the object out again.
         let number = self.dialect().number_argument();
         let assignments = format!(
-            "lease = NULL, \
-             attempts = CASE WHEN wanted > claimed THEN 0 ELSE attempts + 1 END, \
-             ready_at = CASE WHEN wanted > claimed THEN {number} ELSE {number} END, \
+            "lease = NULL, attempts = attempts + 1, \
+             ready_at = CASE WHEN wanted > claimed THEN {number} END, \
              parked_reason = CASE WHEN wanted > claimed THEN NULL ELSE ? END, \
              parked_at = CASE WHEN wanted > claimed THEN NULL ELSE {number} END"
         );
-        let args = args![
-            (now + GAP).as_millisecond(),
-            ready_at.map(Timestamp::as_millisecond),
-            parked_at.map(|_| reason),
-            parked_at,
-        ];
+        let args = args![(now + GAP).as_millisecond(), reason, now.as_millisecond()];
         self.put_off_update(claim, &assignments, args, false);
     }
 

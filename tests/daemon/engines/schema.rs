@@ -58,6 +58,16 @@ async fn the_schemas_of_all_engines_describe_the_same_tables() {
     }
 }
 
+/// Migrations that the database has seen.
+fn steps_made(daemon: &Daemon) -> i64 {
+    daemon.database().number("SELECT count(*) FROM dingsync_migration")
+}
+
+/// Migrations that there are, the same number for each engine.
+fn steps_known() -> usize {
+    std::fs::read_dir("migrations/sqlite").expect("the migrations").count()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn six_commands_that_migrate_at_once_make_one_schema() {
     let sim = simulator(10, 3, 1).await;
@@ -67,9 +77,7 @@ async fn six_commands_that_migrate_at_once_make_one_schema() {
         for run in futures_util::future::join_all(runs).await {
             assert!(run.status.success(), "{engine}: {}", String::from_utf8_lossy(&run.stderr));
         }
-        let migrations = daemon.database().number("SELECT count(*) FROM dingsync_migration");
-        let steps = std::fs::read_dir("migrations/sqlite").expect("the migrations").count();
-        assert_eq!(usize::try_from(migrations).ok(), Some(steps), "{engine}");
+        assert_eq!(usize::try_from(steps_made(&daemon)).ok(), Some(steps_known()), "{engine}");
     }
 }
 
@@ -117,9 +125,7 @@ async fn the_printed_statements_make_the_schema_that_the_program_knows() {
         daemon.database().script(&String::from_utf8(printed.stdout).unwrap());
         let migrated = daemon.run(&["migrate"]).await;
         assert!(migrated.status.success(), "{engine}: {}", String::from_utf8_lossy(&migrated.stderr));
-        let migrations = daemon.database().number("SELECT count(*) FROM dingsync_migration");
-        let steps = std::fs::read_dir("migrations/sqlite").expect("the migrations").count();
-        assert_eq!(usize::try_from(migrations).ok(), Some(steps), "{engine}");
+        assert_eq!(usize::try_from(steps_made(&daemon)).ok(), Some(steps_known()), "{engine}");
     }
 }
 
