@@ -12,6 +12,7 @@ mod progress;
 mod runs;
 mod serve;
 mod session;
+mod subscription;
 mod sync;
 
 use std::ffi::OsString;
@@ -76,6 +77,8 @@ enum Command {
     Sync(sync::SyncArgs),
     /// Check configuration, database, credentials, permissions, scope, clock and callback before the first start
     Check(check::CheckArgs),
+    /// Show which events are registered and which have come, and what the console must tick; changes nothing
+    Subscription,
     /// Bring the database's schema up to date
     Migrate(migrate::MigrateArgs),
     /// Show the effective configuration and where each value comes from
@@ -179,6 +182,7 @@ async fn run(app: App, command: Command) -> Result<Exit, Failure> {
         Command::Verify => runs::verify(app).await,
         Command::Sync(args) => sync::sync(app, args).await,
         Command::Check(args) => check::check(app, args).await,
+        Command::Subscription => subscription::subscription(app).await,
         Command::Migrate(args) => migrate::migrate(app, args).await,
         Command::Config(args) => config::config(&app, &args),
         Command::Health(args) => health::health(&app, &args).await,

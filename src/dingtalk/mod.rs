@@ -11,12 +11,18 @@ pub mod endpoint;
 mod envelope;
 pub mod error;
 pub mod event;
+pub mod failed;
+mod leavers;
 pub mod lenient;
+pub mod meter;
 pub mod model;
 pub mod pace;
+mod subscription;
 mod token;
 mod transport;
 
 pub use client::Client;
 pub use error::{ApiError, Class};
+pub use meter::{Meter, NotCounted};
+pub use subscription::Subscription;
 pub use transport::{Hosts, TransportError, is_loopback};

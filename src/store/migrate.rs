@@ -51,6 +51,12 @@ const MIGRATIONS: &[Migration] = &[
         min_compatible_version: 2,
         scripts: scripts!("0003_audit.sql"),
     },
+    Migration {
+        version: 4,
+        description: "catch_up",
+        min_compatible_version: 2,
+        scripts: scripts!("0004_catch_up.sql"),
+    },
 ];
 
 /// Which steps were made. It is the first table of all.
