@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::{Classify, incoming};
 use crate::dingtalk::failed::{FailedList, Subject};
-use crate::store::{Conn, Gap, GapReason, Incoming, Operation, StoreError};
+use crate::store::{ANSWER_LAG, Conn, Doubt, Expectations, Gap, GapReason, Incoming, Operation, StoreError};
 
 /// Stores what an answer shows, with the objects that it marks. Another call before that would clear it.
 #[derive(Debug, Clone)]
@@ -29,7 +29,13 @@ impl StoreAnswer {
         let mut unreadable = BTreeSet::new();
         let mut events = Vec::with_capacity(list.events.len());
         for event in list.events {
-            let event = incoming(corp_id, classify, event);
+            let mut event = incoming(corp_id, classify, event);
+            if event.occurred_at.is_some_and(|at| at + ANSWER_LAG < now) {
+                // No answer is as old as that: the next one is believed.
+                for hint in &mut event.hints {
+                    (hint.expects, hint.doubt) = (Expectations::NONE, Doubt::None);
+                }
+            }
             if event.hints.is_empty() {
                 unreadable.extend(Subject::of(&event.event_type));
             }

@@ -104,7 +104,6 @@ impl CatchUp {
     /// Whether nothing is left to be caught up with, but for what is marked already.
     pub fn is_done(&self) -> bool {
         self.gap_since.is_none()
-            && self.asked_at.is_some()
             && self.begun_at.is_none()
             && self.unreadable == 0
             && self.details_run.is_none()
@@ -261,7 +260,11 @@ impl Conn {
                    metered_month = ? \
                    WHERE corp_id = ? AND (metered_month IS NULL OR metered_month <> ? OR metered_calls < ?)";
         let limit = limit.map_or(i64::MAX, i64::from);
-        Ok(self.count(sql, args![month, month, corp_id, month, limit]).await? == 1)
+        if self.count(sql, args![month, month, corp_id, month, limit]).await? == 1 {
+            return Ok(true);
+        }
+        // An error where there is no such organisation.
+        self.corp_number(corp_id).await.map(|_| false)
     }
 
     /// Takes a call of `month` back that was not carried out.

@@ -56,6 +56,27 @@ impl Engine {
         random: &Random,
         metrics: &Metrics,
     ) -> Result<Self, EngineError> {
+        Self::put_together(config, store, (clock, random), metrics, true)
+    }
+
+    /// The same for a preflight, which finds out what else is wrong with a database that cannot count metered calls.
+    pub fn for_preflight(
+        config: &Config,
+        store: &Store,
+        clock: &SharedClock,
+        random: &Random,
+        metrics: &Metrics,
+    ) -> Result<Self, EngineError> {
+        Self::put_together(config, store, (clock, random), metrics, false)
+    }
+
+    fn put_together(
+        config: &Config,
+        store: &Store,
+        (clock, random): (&SharedClock, &Random),
+        metrics: &Metrics,
+        counts_strictly: bool,
+    ) -> Result<Self, EngineError> {
         let address = Arc::new(AddressAllowance::new(config.address_calls_per_20s));
         let mut corps = Vec::new();
         for corp in &config.corps {
@@ -73,6 +94,7 @@ impl Engine {
                 store: store.clone(),
                 clock: Arc::clone(clock),
                 limit: Some(corp.metered_calls_per_month).filter(|&limit| limit > 0),
+                is_strict: counts_strictly,
             });
             let clock = Arc::clone(clock);
             let client = Client::new(

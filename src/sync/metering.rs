@@ -24,6 +24,8 @@ pub(super) struct StoredMeter {
     pub(super) clock: SharedClock,
     /// How many a month at most; `None` is no bound.
     pub(super) limit: Option<u32>,
+    /// What cannot be counted is not made.
+    pub(super) is_strict: bool,
 }
 
 impl Meter for StoredMeter {
@@ -34,6 +36,7 @@ impl Meter for StoredMeter {
             match self.store.write(begin).await {
                 Ok(written) if written.output => Ok(()),
                 Ok(_) => Err(NotCounted::UsedUp),
+                Err(_) if !self.is_strict => Ok(()),
                 Err(error) => {
                     debug!(%error, "a metered call cannot be counted, and is not made");
                     Err(NotCounted::Unwritable)

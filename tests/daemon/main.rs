@@ -6,6 +6,7 @@ mod compat;
 mod support;
 
 mod callback;
+mod catch_up;
 mod commands;
 mod engines;
 mod events;
