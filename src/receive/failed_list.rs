@@ -74,12 +74,22 @@ impl Operation for StoreAnswer {
         let Answer { corp_id, events, unreadable, now } = &*self.0;
         if !events.is_empty() {
             conn.accept(events, *now).await?;
-            // What could not be delivered need not be all that was not.
-            let since = events.iter().filter_map(|event| event.occurred_at).min().unwrap_or(*now);
-            let gap = Gap { reason: GapReason::FailedEvents, since: since.min(*now), until: *now };
-            conn.note_gap(corp_id, gap).await?;
+            self.note_gap(conn).await?;
         }
         conn.note_failed_list(corp_id, bits(unreadable), *now).await
+    }
+}
+
+impl StoreAnswer {
+    /// What could not be delivered need not be all that was not; a comparison that was begun later finds it anyway.
+    async fn note_gap(&self, conn: &mut Conn) -> Result<(), StoreError> {
+        let Answer { corp_id, events, now, .. } = &*self.0;
+        let times = || events.iter().map(|event| event.occurred_at.unwrap_or(*now).min(*now));
+        let (since, until) = (times().min().unwrap_or(*now), times().max().unwrap_or(*now));
+        if conn.catch_up(corp_id).await?.reconciled_at.is_some_and(|at| at >= until) {
+            return Ok(());
+        }
+        conn.note_gap(corp_id, Gap { reason: GapReason::FailedEvents, since, until }).await
     }
 }
 

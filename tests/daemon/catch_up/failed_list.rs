@@ -86,6 +86,7 @@ async fn a_list_and_leavers_that_are_refused_are_left_out_and_nothing_else() {
     daemon.follow(&sim).await;
     daemon.says("events that failed cannot be asked for").await;
     rename(&sim, "00018", "有事件");
+    sim.settled().await;
     daemon.agrees_with(&sim, "main").await;
     daemon.stop().await;
     rename(&sim, "00017", "新名");
