@@ -105,7 +105,7 @@ async fn report_on(store: &Store, context: &Context) -> Result<Report, StoreErro
         Err(error) => not_shown(&error),
     };
     let last = store.reader().await?.last_events(&context.corp_id).await?;
-    let events = event_reports(&registered, last.into_iter().collect());
+    let events = event_reports(&registered, &last.into_iter().collect());
     Ok(Report { corp: context.name.clone(), registered, events })
 }
 
@@ -126,7 +126,7 @@ fn without_query(url: String) -> String {
 }
 
 /// The contacts events first, then whatever else is registered or has come.
-fn event_reports(registered: &Registered, last: BTreeMap<String, Timestamp>) -> Vec<EventReport> {
+fn event_reports(registered: &Registered, last: &BTreeMap<String, Timestamp>) -> Vec<EventReport> {
     let registered: &[String] = match registered {
         Registered::Some { event_types, .. } => event_types,
         _ => &[],

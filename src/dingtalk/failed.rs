@@ -185,23 +185,24 @@ mod tests {
 
     use super::*;
 
-    fn events(list: Value) -> Vec<Event> {
+    fn events(list: &Value) -> Vec<Event> {
         let answer: Answer = serde_json::from_value(json!({ "failed_list": list })).unwrap();
         FailedList::from(answer).events
     }
 
-    fn one(entry: Value) -> Event {
-        events(json!([entry])).remove(0)
+    fn one(entry: &Value) -> Event {
+        events(&json!([entry])).remove(0)
     }
 
     const TIME: i64 = 1_767_225_600_000;
 
     #[test]
     fn people_and_departments_are_found_in_every_shape() {
-        let nested = one(json!({"call_back_tag":"user_add_org","event_time":TIME,
+        let nested = one(&json!({"call_back_tag":"user_add_org","event_time":TIME,
             "user_add_org":{"userid":["0017","b"],"corpid":"c"}}));
-        let flat =
-            one(json!({"call_back_tag":"user_add_org","event_time":TIME,"userid":["0017","b"],"corpid":"c"}));
+        let flat = one(
+            &json!({"call_back_tag":"user_add_org","event_time":TIME,"userid":["0017","b"],"corpid":"c"}),
+        );
         for event in [&nested, &flat] {
             assert_eq!(event.event_type, "user_add_org");
             assert_eq!(event.userids, ["0017", "b"]);
@@ -216,35 +217,35 @@ mod tests {
             json!("{\"callbackData\":{\"deptid\":4}}"),
         ] {
             let event =
-                one(json!({"call_back_tag":"org_dept_remove","event_time":TIME,"org_dept_remove":detail}));
+                one(&json!({"call_back_tag":"org_dept_remove","event_time":TIME,"org_dept_remove":detail}));
             assert_eq!(event.dept_ids, [4], "{}", event.message);
         }
     }
 
     #[test]
     fn roles_are_found_under_their_own_holder() {
-        let event = one(json!({"call_back_tag":"label_user_change","event_time":TIME,"label_user_change":
+        let event = one(&json!({"call_back_tag":"label_user_change","event_time":TIME,"label_user_change":
             {"roleLabelChange":"{\"userIdList\":[\"u1\"],\"labelIdList\":[31],\"action\":\"add\"}","corpid":"c"}}));
         assert_eq!((event.userids, event.label_ids), (vec!["u1".to_owned()], vec![31]));
     }
 
     #[test]
     fn an_entry_that_names_nobody_says_what_it_is_about() {
-        let event = one(json!({"call_back_tag":"org_dept_create","event_time":TIME,
+        let event = one(&json!({"call_back_tag":"org_dept_create","event_time":TIME,
             "org_dept_create":{"callbackData":{},"corpid":"c"}}));
         assert!(event.dept_ids.is_empty());
         assert_eq!(Subject::of(&event.event_type), [Subject::Departments].into());
         assert_eq!(Subject::of("label_user_change"), [Subject::People, Subject::Roles].into());
         assert_eq!(Subject::of("bpms_instance_change"), BTreeSet::new());
         for odd in [json!(5), json!({}), json!({"call_back_tag":null})] {
-            assert_eq!(Subject::of(&one(odd).event_type).len(), 3);
+            assert_eq!(Subject::of(&one(&odd).event_type).len(), 3);
         }
     }
 
     #[test]
     fn what_differs_in_type_ids_or_time_has_another_key() {
         let entry = |tag: &str, id: &str, time: i64| {
-            one(json!({"call_back_tag":tag,"event_time":time,"userid":[id]})).key
+            one(&json!({"call_back_tag":tag,"event_time":time,"userid":[id]})).key
         };
         let keys: BTreeSet<String> = [
             entry("user_add_org", "a", TIME),

@@ -63,27 +63,6 @@ async fn an_organisation_without_callbacks_catches_up_by_comparison_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_daemons_on_one_database_ask_once_and_one_that_takes_over_has_missed_nothing() {
-    let sim = simulator(80, 10, 3).await;
-    let mut first = Daemon::new(&[&sim], UNBOUNDED);
-    if first.database().url().starts_with("sqlite") {
-        return;
-    }
-    let mut second = first.beside(&[&sim], UNBOUNDED);
-    first.start().await;
-    first.at_rest("main").await;
-    second.start().await;
-    first.wait("main", "call", |status| status["catch_up"]["failed_list_asked_at"].is_string()).await;
-    first.stop().await;
-    second.says("this process leads").await;
-    let status = second.wait("main", "rest", is_at_rest).await;
-    assert_eq!(calls(&sim, FAILED_LIST), 1, "one of them asks, and not again because another one leads");
-    assert_eq!(status["catch_up"]["gap_since"], json!(null), "{status:#}");
-    assert_eq!(status["metered"]["calls"], json!(2));
-    second.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn every_night_the_oldest_details_are_read_again() {
     let sim = simulator(100, 12, 3).await;
     let mut daemon = Daemon::new(&[&sim], UNBOUNDED);

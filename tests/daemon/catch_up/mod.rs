@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Daemon, is_at_rest, mirror};
 
-const FAILED_LIST: &str = "/call_back/get_call_back_failed_result";
+pub(crate) const FAILED_LIST: &str = "/call_back/get_call_back_failed_result";
 
 /// Events that cannot be delivered are listed at once.
 fn list_at_once(sim: &Sim, shape: &str) {
@@ -80,6 +80,6 @@ fn assert_agrees(daemon: &Daemon, sim: &Sim) {
     assert!(differences.is_empty(), "{differences:#?}\n{}", daemon.log());
 }
 
-fn calls(sim: &Sim, path: &str) -> u64 {
+pub(crate) fn calls(sim: &Sim, path: &str) -> u64 {
     sim.counters().calls.get(path).map_or(0, |count| count.total)
 }
