@@ -84,7 +84,7 @@ fn tell(context: &Context, error: &ApiError) {
             info!(corp, %error, "events that failed cannot be asked for; comparisons find what they told");
         }
         _ => {
-            warn!(corp, %error, "events that failed could not be asked for; comparisons find what they told")
+            warn!(corp, %error, "events that failed could not be asked for; comparisons find what they told");
         }
     }
 }
