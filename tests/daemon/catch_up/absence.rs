@@ -1,5 +1,6 @@
 //! Nobody was there for a while.
 
+use dingsync::clock::{Clock as _, SystemClock};
 use dingsync::sim::Plan;
 use serde_json::json;
 
@@ -66,7 +67,7 @@ async fn an_organisation_without_callbacks_catches_up_by_comparison_alone() {
 async fn every_night_the_oldest_details_are_read_again() {
     let sim = simulator(100, 12, 3).await;
     let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
-    let soon = jiff::Timestamp::now() + std::time::Duration::from_secs(25);
+    let soon = SystemClock.now() + std::time::Duration::from_secs(25);
     let soon =
         soon.to_zoned(jiff::tz::TimeZone::get("Asia/Shanghai").unwrap()).strftime("%H:%M:%S").to_string();
     daemon.configure_more(&format!("[reconcile]\ndaily_at = \"{soon}\"\ndetails_every_days = 4"));
@@ -87,7 +88,7 @@ async fn every_night_the_oldest_details_are_read_again() {
         "UPDATE dingsync_object SET read_at = read_at - {day} WHERE kind = 'employee' AND object_id IN ({list})"
     );
     daemon.database().script(&older);
-    let begun = jiff::Timestamp::now().as_millisecond();
+    let begun = SystemClock.now().as_millisecond();
     daemon.says("details that are the oldest are read again").await;
     daemon
         .wait("main", "comparison", |status| {

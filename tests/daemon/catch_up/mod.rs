@@ -6,6 +6,7 @@ mod gaps;
 mod metered;
 mod subscription;
 
+use dingsync::clock::{Clock as _, SystemClock};
 use dingsync::sim::{Change, Sim};
 use serde_json::{Value, json};
 
@@ -35,7 +36,7 @@ fn rename(sim: &Sim, userid: &str, name: &str) {
 
 /// The time as the status shows it.
 fn now() -> String {
-    format!("{:.3}", jiff::Timestamp::now())
+    format!("{:.3}", SystemClock.now())
 }
 
 /// Waits until a comparison that nobody asked for, begun after `since`, and all that follows it has been done.
@@ -61,7 +62,7 @@ async fn missed_for(daemon: &Daemon, reason: &str) {
 
 /// As if the last comparison that nobody asked for had begun so many minutes ago.
 fn compared_minutes_ago(daemon: &Daemon, minutes: i64) {
-    let at = jiff::Timestamp::now().as_millisecond() - minutes * 60_000;
+    let at = SystemClock.now().as_millisecond() - minutes * 60_000;
     daemon.database().script(&format!("UPDATE dingsync_catch_up SET reconciled_at = {at}"));
 }
 
