@@ -162,14 +162,12 @@ async fn events_are_listed_shown_and_replayed() {
 async fn parked_tasks_are_listed_retried_and_discarded() {
     let (sim, mut daemon) = running(60, 8).await;
     sim.set_callback(None);
-    daemon.stop().await;
     // As a worker leaves them behind when DingTalk refuses to show them.
     daemon.database().script(
         "UPDATE dingsync_object SET wanted = wanted + 1, ready_at = NULL, attempts = 3, \
          parked_at = 1767225600000, parked_reason = 'bad_request: refused' \
          WHERE kind = 'employee' AND object_id IN ('00017', '00018', '00019')",
     );
-    daemon.start().await;
     daemon.wait("main", "parked", |status| status["queue"]["parked"] == 3).await;
     let parked = run_json(&daemon, 0, &["tasks", "list", "--state", "parked"]).await;
     let ids: Vec<&str> =
