@@ -46,7 +46,7 @@ pub fn without_fields(message: &str, columns: &[&str]) -> Option<String> {
 }
 
 /// The message without whatever is personal of these people; `None` where it has nothing.
-pub fn without_people(message: &str, userids: &HashSet<String>) -> Option<String> {
+pub fn without_people(message: &str, userids: &[String]) -> Option<String> {
     if !userids.iter().any(|userid| message.contains(userid.as_str())) {
         return None;
     }
@@ -107,7 +107,7 @@ fn take_fields(value: &mut Value, names: &HashSet<&str>) -> bool {
 }
 
 /// `is_theirs` says whether what stands around the value is about one of the people.
-fn take_people(value: &mut Value, names: &HashSet<&str>, userids: &HashSet<String>, is_theirs: bool) -> bool {
+fn take_people(value: &mut Value, names: &HashSet<&str>, userids: &[String], is_theirs: bool) -> bool {
     let mut changed = false;
     match value {
         Value::Object(fields) => {
@@ -165,7 +165,7 @@ mod tests {
 
     const ARRAY: &str = r#"{"EventType":"user_modify_org","UserId":["a","b"],"diffInfo":[{"userid":"a","prev":{"email":"a@x","workPlace":"杭州"},"curr":{"email":"b@x"}},{"userid":"b","prev":{"email":"c@x"},"curr":{}}]}"#;
 
-    fn people(ids: &[&str]) -> HashSet<String> {
+    fn people(ids: &[&str]) -> Vec<String> {
         ids.iter().map(|&id| id.to_owned()).collect()
     }
 

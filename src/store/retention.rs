@@ -68,15 +68,13 @@ impl Conn {
         for row in &rows {
             let id = row.integer(0)?.unwrap_or_default();
             next = Some(id);
-            match row.millisecond(2)? {
-                Some(at) if at < before => {
-                    if row.text(1)?.is_some_and(|corp_id| corp_ids.contains(&corp_id)) {
-                        old.push(id);
-                    }
-                }
-                // A run that is not over says nothing of the age of those after it.
-                None => {}
-                Some(_) => return Ok((old, None)),
+            // A run that is not over says nothing of the age of those after it.
+            let Some(at) = row.millisecond(2)? else { continue };
+            if at >= before {
+                return Ok((old, None));
+            }
+            if row.text(1)?.is_some_and(|corp_id| corp_ids.contains(&corp_id)) {
+                old.push(id);
             }
         }
         Ok((old, next.filter(|_| rows.len() == limit)))

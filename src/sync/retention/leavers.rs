@@ -74,7 +74,7 @@ impl Context {
     async fn erase(&self, leavers: Vec<String>, forget: Option<Forget>) -> Result<Erased, StoreError> {
         let people: HashSet<String> = leavers.iter().cloned().collect();
         let mut erased = Erased {
-            messages: self.redact_messages(|message| redact::without_people(message, &people)).await?,
+            messages: self.redact_messages(|message| redact::without_people(message, &leavers)).await?,
             ..Erased::default()
         };
         let mut after = 0;

@@ -15,15 +15,17 @@ fn replayed(database: &Database, userid: &str) -> (bool, BTreeMap<String, Value>
         "SELECT action, new_values FROM ding_change WHERE entity_id = ? AND entity = 'employee' ORDER BY seq";
     let (mut lives, mut values) = (false, BTreeMap::new());
     for change in database.rows(sql, userid) {
-        let action = change["action"].as_str().unwrap();
+        let action = change["action"].as_str().expect("a word");
         if action == "insert" {
             values.clear();
         }
         if action != "update" {
             lives = action != "delete";
         }
-        let new: BTreeMap<String, Value> =
-            change["new_values"].as_str().map(|text| serde_json::from_str(text).unwrap()).unwrap_or_default();
+        let new: BTreeMap<String, Value> = change["new_values"]
+            .as_str()
+            .map(|text| serde_json::from_str(text).expect("JSON"))
+            .unwrap_or_default();
         values.extend(new);
     }
     (lives, values)
@@ -43,7 +45,7 @@ async fn what_is_personal_of_a_leaver_is_erased_everywhere_after_a_time() {
     sim.settled().await;
     daemon.agrees_with(&sim, "main").await;
     daemon.stop().await;
-    let database = daemon.database();
+    let database = &*daemon.shared_database();
     let places = tables_with(database, &secrets);
     for table in ["ding_employee", "ding_change", "dingsync_inbox"] {
         assert!(places.iter().any(|place| place.starts_with(&format!("{table}:"))), "{table} in {places:?}");

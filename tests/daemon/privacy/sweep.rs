@@ -21,7 +21,7 @@ async fn old_events_changes_audit_entries_and_runs_are_deleted() {
     daemon.at_rest("main").await;
     assert_eq!(daemon.run(&["reconcile"]).await.status.code(), Some(0));
     daemon.stop().await;
-    let database = daemon.database();
+    let database = &*daemon.shared_database();
     let count = |table: &str| database.number(&format!("SELECT count(*) FROM {table}"));
     assert_eq!(count("dingsync_inbox"), 6);
     let (last_run, last_change) = (
@@ -41,10 +41,10 @@ async fn old_events_changes_audit_entries_and_runs_are_deleted() {
         ));
     }
     database.script(&format!("UPDATE dingsync_run SET finished_at = 1000 WHERE id < {last_run}"));
-    database.script(&format!(
+    database.script(
         "INSERT INTO dingsync_run_item (run_id, entity, entity_id, difference, fields) \
-         SELECT min(id), 'employee', '00017', 'changed', '[]' FROM dingsync_run"
-    ));
+         SELECT min(id), 'employee', '00017', 'changed', '[]' FROM dingsync_run",
+    );
     let old = last_change - 3;
     database
         .script(&format!("UPDATE ding_change SET changed_at = {} WHERE seq <= {old}", long_ago(database)));
