@@ -27,6 +27,7 @@ impl Desk {
         let config = app.config(needs)?;
         let corp = only_corp(&config)?.clone();
         let (store, writer) = config.database_url.with(Store::open)?;
+        let store = store.excluding(config.exclude_fields.clone());
         let shutdown = CancellationToken::new();
         let mut tasks = Tasks::new(shutdown.clone());
         tasks.spawn("database writer", writer);

@@ -8,6 +8,7 @@ mod events;
 mod exit;
 mod explain;
 mod findings;
+mod forget;
 mod health;
 mod migrate;
 mod output;
@@ -91,6 +92,8 @@ enum Command {
     /// List, show, retry and discard what waits to be read, or is set aside
     #[command(subcommand)]
     Tasks(tasks::TasksCommand),
+    /// Erase what is personal of somebody who is gone, in the change log too
+    Forget(forget::ForgetArgs),
     /// Check configuration, database, credentials, permissions, scope, clock and callback before the first start
     Check(check::CheckArgs),
     /// Bring the database's schema up to date
@@ -210,6 +213,7 @@ async fn run(app: App, command: Command) -> Result<Exit, Failure> {
         Command::Explain(args) => explain::explain(app, args).await,
         Command::Events(command) => events::events(app, command).await,
         Command::Tasks(command) => tasks::tasks(app, command).await,
+        Command::Forget(args) => forget::forget(app, args).await,
         Command::Check(args) => check::check(app, args).await,
         Command::Migrate(args) => migrate::migrate(app, args).await,
         Command::Config(args) => config::config(&app, &args),

@@ -9,7 +9,7 @@ use super::context::{Context, WorkError};
 use super::employee::{self, settle};
 use super::{department, roles};
 use crate::lane::Lane;
-use crate::store::{Difference, Entity, Fate, Stored, rfc3339};
+use crate::store::{Difference, Entity, Fate, LeaveOut as _, Stored, rfc3339};
 
 /// How long somebody who asks is kept waiting.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -110,7 +110,10 @@ impl Context {
     async fn person_now(&self, userid: &str) -> Result<Said, WorkError> {
         let look = self.look_at_person(Lane::Live, userid).await?;
         let mut reader = self.store.reader().await?;
-        let before = reader.employee(&self.corp_id, userid).await?.filter(lives);
+        let mut before = reader.employee(&self.corp_id, userid).await?.filter(lives);
+        if let Some(before) = &mut before {
+            before.row.leave_out(self.store.excluded());
+        }
         Ok(match look {
             employee::Look::Gone => Said::Gone,
             employee::Look::Hidden => Said::Hidden,
