@@ -14,4 +14,5 @@ mod hostile;
 mod live;
 mod operation;
 mod organisations;
+mod privacy;
 mod pull;
