@@ -125,6 +125,7 @@ impl<'app> Daemon<'app> {
         shutdown: CancellationToken,
     ) -> Result<Self, Failure> {
         let (store, writer) = config.database_url.with(Store::open)?;
+        let store = store.excluding(config.exclude_fields.clone());
         let mut tasks = Tasks::new(shutdown);
         tasks.spawn("database writer", writer);
         let metrics = Metrics::new();
@@ -209,6 +210,8 @@ impl<'app> Daemon<'app> {
             pulses: self.tasks.pulses(),
             metrics: self.metrics.clone(),
             tokens: self.config.ops.tokens.clone(),
+            listen: self.config.ops.listen.clone(),
+            hosts: self.config.ops.hosts.clone(),
             stopping: self.tasks.shutdown(),
             clock: Arc::clone(&self.clock),
         });
@@ -343,6 +346,7 @@ impl<'app> Daemon<'app> {
             .map(|context| (context.corp_id.clone(), Arc::clone(&context.wake)))
             .collect();
         let (door, arrivals) = Door::open();
+        let door = door.excluding(Arc::clone(self.store.excluded()));
         self.tasks.spawn("inbox", arrivals.commit(self.store.clone(), Arc::clone(&self.clock), wakes));
         let endpoints: HashMap<String, CallbackEndpoint> = self
             .config

@@ -16,6 +16,8 @@ pub enum Kind {
     Flag,
     /// A whole number that is not less than this.
     Count(u32),
+    /// For how many days something is kept: 0 for ever, else not less than this.
+    Days(u32),
     /// 0, or a number of at least 0.01.
     Rate,
     /// A number from 0 to 1.
@@ -86,14 +88,30 @@ pub const KEYS: &[Key] = &[
         "0s",
         "after SIGTERM callbacks are taken for so long yet, at most 5s, while `readyz` says no: for a load balancer to notice",
     ),
-    key("ops.listen", Kind::Address, "127.0.0.1:8081", "health, metrics, status; keep it off the Internet"),
+    key(
+        "ops.listen",
+        Kind::Address,
+        "127.0.0.1:8081",
+        "health, metrics, status, admin API; keep it off the Internet",
+    ),
+    key(
+        "ops.hosts",
+        Kind::List,
+        "",
+        "names by which a proxy on this machine asks for it; then a token is needed for everything",
+    ),
     key(
         "ops.tokens.*.token",
         Kind::Secret,
         "",
-        "lets its bearer use the API under `ops.listen` from other machines",
+        "lets its bearer use the API under `ops.listen`: from other machines, and to write",
     ),
-    key("ops.tokens.*.scopes", Kind::Words(TOKEN_SCOPES), "read", "what the token may do"),
+    key(
+        "ops.tokens.*.scopes",
+        Kind::Words(TOKEN_SCOPES),
+        "read",
+        "what the token may do: `read`; `operate` (replay, retry, discard, sync, compare); `approve` (held deletions); `push`",
+    ),
     key(
         "dingtalk.address_calls_per_20s",
         Kind::Count(0),
@@ -170,6 +188,32 @@ pub const KEYS: &[Key] = &[
         Kind::Count(1),
         "7",
         "everybody's details are read again within so many days, a share every night",
+    ),
+    key(
+        "mirror.exclude_fields",
+        Kind::List,
+        "",
+        "columns of `ding_employee` that are never stored, such as `mobile`, `email`, `remark`; what is stored of them is erased",
+    ),
+    key(
+        "retention.inbox_days",
+        Kind::Days(8),
+        "30",
+        "how long received events are kept, at least 8 days. 0 = for ever, as for the following",
+    ),
+    key("retention.changes_days", Kind::Days(1), "0", "how long the change log `ding_change` is kept"),
+    key("retention.audit_days", Kind::Days(1), "365", "how long it is kept who asked for what"),
+    key(
+        "retention.runs_days",
+        Kind::Days(1),
+        "90",
+        "how long pulls and comparisons, with what they found, are kept",
+    ),
+    key(
+        "retention.leavers_days",
+        Kind::Days(1),
+        "0",
+        "how long the personal fields of people who are gone are kept; then they are erased, in the change log too",
     ),
     key("log.format", Kind::Word(&["text", "json"]), "text", "how log lines look"),
     key(

@@ -18,6 +18,7 @@ use self::layers::Layers;
 pub use self::layers::Origin;
 use crate::dingtalk::Hosts;
 use crate::secret::Secret;
+use crate::store::FieldSet;
 
 /// Everything that can be configured, checked.
 #[derive(Debug, Clone)]
@@ -36,6 +37,10 @@ pub struct Config {
     pub guard: Guard,
     /// When everything is compared.
     pub reconcile: Reconcile,
+    /// Columns of people that are never stored.
+    pub exclude_fields: FieldSet,
+    /// How long what is stored is kept.
+    pub retention: Retention,
     /// How log lines look.
     pub log: Log,
     /// What every key is set to, and where; secrets are hidden already.
@@ -58,7 +63,9 @@ pub struct Server {
 pub struct Ops {
     /// `address:port`.
     pub listen: String,
-    /// Who may use it from elsewhere.
+    /// Names, in small letters, by which programs of this machine may ask for it beside its own.
+    pub hosts: Vec<String>,
+    /// Who may use it from elsewhere, or to write.
     pub tokens: Vec<OpsToken>,
 }
 
@@ -143,6 +150,21 @@ pub struct Reconcile {
     pub without_callbacks_every: Duration,
     /// Everybody's details are read again within so many days.
     pub details_every_days: u32,
+}
+
+/// How long what is stored is kept: in days, 0 for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Retention {
+    /// Received events.
+    pub inbox_days: u32,
+    /// The change log.
+    pub changes_days: u32,
+    /// The audit trail.
+    pub audit_days: u32,
+    /// Runs that are over, with what they found.
+    pub runs_days: u32,
+    /// The personal fields of people who are gone.
+    pub leavers_days: u32,
 }
 
 /// How log lines look.

@@ -17,6 +17,7 @@ pub mod lenient;
 pub mod meter;
 pub mod model;
 pub mod pace;
+pub mod redact;
 mod subscription;
 mod token;
 mod transport;

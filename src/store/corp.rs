@@ -240,12 +240,6 @@ impl Conn {
         Ok(())
     }
 
-    /// Writes without changing anything, to find out whether writing is possible.
-    pub async fn probe_write(&mut self) -> Result<(), StoreError> {
-        self.execute("UPDATE dingsync_corp SET change_seq = change_seq", &[]).await?;
-        Ok(())
-    }
-
     /// How many current people and departments the mirror holds.
     pub async fn populations(&mut self, corp_id: &str) -> Result<(i64, i64), StoreError> {
         let people = self

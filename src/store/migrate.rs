@@ -57,6 +57,18 @@ const MIGRATIONS: &[Migration] = &[
         min_compatible_version: 2,
         scripts: scripts!("0004_catch_up.sql"),
     },
+    Migration {
+        version: 6,
+        description: "lookup",
+        min_compatible_version: 2,
+        scripts: scripts!("0006_lookup.sql"),
+    },
+    Migration {
+        version: 7,
+        description: "retention",
+        min_compatible_version: 2,
+        scripts: scripts!("0007_retention.sql"),
+    },
 ];
 
 /// Which steps were made. It is the first table of all.

@@ -14,7 +14,9 @@ mod deletion;
 mod dialect;
 mod engine;
 mod error;
+mod events;
 mod exclusive;
+mod feed;
 mod fit;
 mod inbox;
 mod insert;
@@ -24,7 +26,9 @@ mod mirror;
 mod outages;
 mod readers;
 mod replica;
+mod retention;
 mod run;
+mod run_list;
 mod sql;
 mod writer;
 
@@ -35,27 +39,31 @@ use jiff::Timestamp;
 
 pub use self::audit::AuditEntry;
 pub use self::catch_up::{CatchUp, Gap, GapReason};
-pub use self::change::{Action, Cause, ChangeHead, Entity, Logged, LoggedChange, Provenance, json_ids};
+pub use self::change::{Action, Cause, ChangeHead, Entity, Logged, Provenance, json_ids};
 pub use self::conn::Conn;
 pub use self::corp::{BootstrapState, CorpRecord, Snapshot};
 use self::engine::address::{self, Target};
 pub use self::error::{Outage, StoreError};
+pub use self::events::{EventStretch, EventWish, StoredEvent};
 pub use self::exclusive::ExclusiveUse;
+pub use self::feed::{FeedPage, LoggedChange};
 pub use self::inbox::{Arrival, Incoming};
 pub use self::ledger::{
     ANSWER_LAG, CATALOGUE, Claim, ClaimWish, Confirm, Counts, Doubt, Expectations, Finish, Hint, Kind,
-    LaneCount, ObjectState, Standing,
+    LaneCount, ObjectState, Standing, Task, TaskPlace, TaskState,
 };
 use self::mirror::Fit;
 pub use self::mirror::{
-    Department, Difference, Employee, Fate, Json, ListedOutcome, ListedPerson, Membership, Person, Role,
-    RoleGroup, RoleMembership, RoleScope, Stamp, Stored,
+    Department, Difference, Employee, Fate, FieldSet, FindBy, Json, LeaveOut, ListedOutcome, ListedPerson,
+    Membership, Person, Role, RoleGroup, RoleMembership, RoleScope, Scrubbed, Stamp, Stored, Whose,
 };
 use self::outages::Outages;
 pub use self::readers::Reader;
 use self::readers::Readers;
 pub use self::replica::Replica;
+pub use self::retention::{Aging, Swept};
 pub use self::run::{Disagreement, Run, RunItem, RunKind, RunState};
+pub use self::run_list::FoundByRun;
 pub use self::sql::rfc3339;
 pub use self::writer::Turn;
 use self::writer::Writer;
@@ -89,6 +97,8 @@ pub struct Store {
     writer: Arc<Writer>,
     readers: Arc<Readers>,
     outages: Arc<Outages>,
+    /// Columns of people that are never stored.
+    excluded: Arc<FieldSet>,
 }
 
 impl Store {
@@ -97,7 +107,19 @@ impl Store {
         let target = address::target_of(url)?;
         let (writer, task) = Writer::start(&target);
         let readers = Arc::new(Readers::new(target.clone()));
-        Ok((Self { target, writer: Arc::new(writer), readers, outages: Arc::default() }, task))
+        let (outages, excluded) = (Arc::default(), Arc::default());
+        Ok((Self { target, writer: Arc::new(writer), readers, outages, excluded }, task))
+    }
+
+    /// The same database, into which no values of these columns of people get.
+    #[must_use]
+    pub fn excluding(self, fields: FieldSet) -> Self {
+        Self { excluded: Arc::new(fields), ..self }
+    }
+
+    /// The columns of people that are never stored.
+    pub fn excluded(&self) -> &Arc<FieldSet> {
+        &self.excluded
     }
 
     /// Where it is, for people; never with a password.
@@ -136,9 +158,11 @@ impl Store {
         migrate::script(self.target.dialect())
     }
 
-    /// Brings a value of DingTalk's to what this database can hold, so that it is stored and compared as that.
-    pub(crate) fn fitted<F: Fit>(&self, mut value: F) -> F {
+    /// Brings a value of DingTalk's to what this database can hold, and is to hold, so that it is stored and compared as
+    /// that.
+    pub(crate) fn fitted<F: Fit + LeaveOut>(&self, mut value: F) -> F {
         value.fit(self.target.dialect());
+        value.leave_out(&self.excluded);
         value
     }
 

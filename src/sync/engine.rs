@@ -15,6 +15,7 @@ use super::context::Context;
 use super::dispatch::dispatch;
 use super::metering::StoredMeter;
 use super::permission::FieldPermissions;
+use super::retention::keep_retention;
 use super::runs::carry_out_runs;
 use super::schedule::schedule;
 use super::unexpected::Nonsense;
@@ -45,6 +46,7 @@ pub enum EngineError {
 pub struct Engine {
     corps: Vec<(Arc<Context>, Corp)>,
     address: Arc<AddressAllowance>,
+    retention: config::Retention,
 }
 
 impl Engine {
@@ -122,7 +124,7 @@ impl Engine {
             };
             corps.push((Arc::new(context), corp.clone()));
         }
-        Ok(Self { corps, address })
+        Ok(Self { corps, address, retention: config.retention })
     }
 
     /// The contexts, in the order of the organisations' names.
@@ -159,7 +161,7 @@ impl Engine {
         self.contexts().for_each(|context| context.client.share(processes));
     }
 
-    /// What only one process may do, for every organisation: runs, schedules and catching up. Ends when `term` does.
+    /// What only one process may do, for every organisation: runs, schedules, catching up, tidying up. Ends when `term` does.
     pub(super) fn lead(
         &self,
         reconcile: config::Reconcile,
@@ -167,6 +169,8 @@ impl Engine {
         pulse: &Pulse,
     ) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
+        let contexts = self.contexts().cloned().collect();
+        tasks.spawn(keep_retention(contexts, self.retention, term.clone(), pulse.clone()));
         for (context, corp) in &self.corps {
             tasks.spawn(carry_out_runs(Arc::clone(context), term.clone(), pulse.clone()));
             let takes_callbacks = corp.callback.is_some();

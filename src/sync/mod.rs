@@ -17,9 +17,11 @@ mod guard;
 mod hints;
 mod lead;
 mod metering;
+mod now;
 mod outcome;
 mod permission;
 mod references;
+mod retention;
 mod roles;
 mod runs;
 mod schedule;
@@ -36,7 +38,9 @@ pub use self::engine::{Engine, EngineError, prepare};
 pub use self::hints::classify;
 pub use self::lead::lead;
 pub use self::metering::metering_month;
+pub use self::now::{FieldNow, Now};
 pub use self::permission::FieldPermission;
+pub use self::retention::{Erased, Forget};
 
 /// How long an object stays with a worker that shows no sign of life. Leases are renewed four times in that time.
 const LEASE: Duration = Duration::from_secs(20);

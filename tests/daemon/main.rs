@@ -5,6 +5,7 @@ mod compat;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod answers;
 mod callback;
 mod catch_up;
 mod commands;
@@ -15,4 +16,5 @@ mod hostile;
 mod live;
 mod operation;
 mod organisations;
+mod privacy;
 mod pull;

@@ -46,7 +46,7 @@ impl Comparison<'_> {
                 Ok(context.client.child_departments(Lane::Background, dept_id).await?)
             })
             .await?;
-        let unreliable = context.permissions.unreliable_columns();
+        let unreliable = context.unreliable_columns();
         let mut seen = Seen::default();
         let mut cursor = 0;
         loop {
