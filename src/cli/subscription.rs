@@ -90,7 +90,11 @@ pub(super) async fn subscription(app: App) -> Result<Exit, Failure> {
     if app.global.json {
         output::json(&reports)?;
     } else {
-        reports.iter().try_for_each(print)?;
+        let kept = match config.retention.inbox_days {
+            0 => String::new(),
+            days => format!(" within the {days} days for which they are kept"),
+        };
+        reports.iter().try_for_each(|report| print(report, &kept))?;
     }
     let has_failed = |report: &Report| matches!(report.registered, Registered::Failed { .. });
     Ok(if reports.iter().any(has_failed) { Exit::TryLater } else { Exit::Done })
@@ -147,7 +151,7 @@ fn event_reports(registered: &Registered, last: &BTreeMap<String, Timestamp>) ->
     reports
 }
 
-fn print(report: &Report) -> Result<(), Failure> {
+fn print(report: &Report, kept: &str) -> Result<(), Failure> {
     let corp = &report.corp;
     output::line(match &report.registered {
         Registered::None => format!("{corp}: nothing is registered by the older API (call_back/*)"),
@@ -181,7 +185,7 @@ fn print(report: &Report) -> Result<(), Failure> {
         return output::line(format!("{corp}: every event that the mirror needs has come or is registered"));
     }
     output::line(format!(
-        "{corp}: make sure that these are ticked, of which none has come yet: {}\n      → {PAGE}; DingTalk shows what is \
+        "{corp}: make sure that these are ticked, of which none has come{kept}: {}\n      → {PAGE}; DingTalk shows what is \
          ticked there to nobody but its console",
         silent.join(", ")
     ))

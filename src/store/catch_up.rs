@@ -280,25 +280,34 @@ impl Conn {
         self.number(sql, args![corp_id, month]).await
     }
 
-    /// People whose details are the oldest, gone ones aside: at least `share` of them, and everybody whose details are
-    /// older than `before`.
-    pub async fn oldest_details(
+    /// How many people's details are older than `before`, gone ones aside.
+    pub async fn old_details(&mut self, corp_id: &str, before: Timestamp) -> Result<i64, StoreError> {
+        let corp = self.corp_number(corp_id).await?;
+        let sql = "SELECT count(*) FROM dingsync_object \
+                   WHERE corp = ? AND kind = 'employee' AND standing <> 2 AND (read_at IS NULL OR read_at < ?)";
+        self.number(sql, args![corp, before.as_millisecond()]).await
+    }
+
+    /// People in the order of the age of their details, the oldest first, gone ones aside; with the place behind which the
+    /// next ones stand.
+    pub async fn oldest_details_after(
         &mut self,
         corp_id: &str,
-        share: usize,
-        before: Timestamp,
-    ) -> Result<Vec<String>, StoreError> {
+        (read_at, id): (i64, i64),
+        limit: usize,
+    ) -> Result<Vec<(String, (i64, i64))>, StoreError> {
         let corp = self.corp_number(corp_id).await?;
-        let of = "FROM dingsync_object WHERE corp = ? AND kind = 'employee' AND standing <> 2";
-        let sql = format!("SELECT count(*) {of} AND (read_at IS NULL OR read_at < ?)");
-        let overdue = self.number(sql, args![corp, before.as_millisecond()]).await?;
-        let limit = usize::try_from(overdue).unwrap_or_default().max(share);
-        let sql = format!("SELECT object_id {of} ORDER BY COALESCE(read_at, 0), id LIMIT ?");
-        let mut userids = Vec::new();
-        for row in self.rows(sql, args![corp, limit]).await? {
-            userids.extend(row.text(0)?);
-        }
-        Ok(userids)
+        let sql = "SELECT object_id, COALESCE(read_at, 0), id FROM dingsync_object \
+                   WHERE corp = ? AND kind = 'employee' AND standing <> 2 \
+                   AND (COALESCE(read_at, 0) > ? OR (COALESCE(read_at, 0) = ? AND id > ?)) \
+                   ORDER BY COALESCE(read_at, 0), id LIMIT ?";
+        let rows = self.rows(sql, args![corp, read_at, read_at, id, limit]).await?;
+        rows.iter()
+            .map(|row| {
+                let place = (row.integer(1)?.unwrap_or_default(), row.integer(2)?.unwrap_or_default());
+                Ok((row.text(0)?.unwrap_or_default(), place))
+            })
+            .collect()
     }
 
     /// When the last event of each type came.

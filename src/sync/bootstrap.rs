@@ -161,14 +161,17 @@ impl Context {
                 }
                 Ok((departments, people))
             }
-            // The call is metered. Without it the whole organisation is tried, which most applications may see.
+            // The call is metered. Without it what is known to be on top is read, at first the whole organisation, which most
+            // applications may see.
             Err(error)
                 if matches!(
                     error.class,
                     Class::UnknownMethod | Class::Throttle(Throttle::MonthlyQuota | Throttle::Budget)
                 ) =>
             {
-                Ok((vec![ROOT], Vec::new()))
+                warn!(corp = self.name, %error, "the contact scope cannot be asked for; the last one known is taken");
+                let known = self.store.reader().await?.top_department_ids(&self.corp_id).await?;
+                Ok((if known.is_empty() { vec![ROOT] } else { known }, Vec::new()))
             }
             Err(error) => Err(error.into()),
         }

@@ -104,4 +104,13 @@ impl Conn {
         let rows = self.rows(sql, args![corp_id, after, limit]).await?;
         rows.iter().map(|row| Ok(row.integer(0)?.unwrap_or_default())).collect()
     }
+
+    /// Current departments whose parent is none: the tops of what is visible, as far as the mirror knows.
+    pub async fn top_department_ids(&mut self, corp_id: &str) -> Result<Vec<i64>, StoreError> {
+        let sql = "SELECT dept_id FROM ding_department AS top WHERE corp_id = ? AND deleted_at IS NULL \
+                   AND NOT EXISTS (SELECT 1 FROM ding_department AS parent WHERE parent.corp_id = top.corp_id \
+                   AND parent.dept_id = top.parent_id AND parent.deleted_at IS NULL) ORDER BY dept_id";
+        let rows = self.rows(sql, args![corp_id]).await?;
+        rows.iter().map(|row| Ok(row.integer(0)?.unwrap_or_default())).collect()
+    }
 }

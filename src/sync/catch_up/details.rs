@@ -1,7 +1,6 @@
 //! Marks many objects at once, in the background lane: everybody after a gap, a share every night, and all of a kind where
 //! an event of it could not be read.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -48,28 +47,31 @@ impl Context {
 
     /// Marks the people whose details are the oldest for `run_id`: so many that everybody is read within `days`.
     pub(in crate::sync) async fn mark_share(&self, run_id: i64, days: u32) -> Result<(), StoreError> {
-        let now = self.now();
-        let userids = {
+        let mut left = {
             let mut reader = self.store.reader().await?;
             let (people, _) = reader.populations(&self.corp_id).await?;
-            let people = usize::try_from(people).unwrap_or_default();
-            let share = people.div_ceil(usize::try_from(days).unwrap_or(1).max(1));
+            let share = (people + i64::from(days) - 1) / i64::from(days.max(1));
             // Who is not read tonight must not be too old tomorrow.
-            reader.oldest_details(&self.corp_id, share, now - DAY * days.saturating_sub(1)).await?
+            let too_old = self.now() - DAY * days.saturating_sub(1);
+            share.max(reader.old_details(&self.corp_id, too_old).await?)
         };
-        info!(
-            corp = self.name,
-            run = run_id,
-            people = userids.len(),
-            "details that are the oldest are read again"
-        );
-        for batch in userids.chunks(BATCH) {
-            self.mark(batch.iter().map(|userid| detail(userid.clone(), run_id)).collect()).await?;
+        info!(corp = self.name, run = run_id, people = left, "details that are the oldest are read again");
+        let mut place = (-1, -1);
+        while left > 0 {
+            let limit = BATCH.min(usize::try_from(left).unwrap_or(BATCH));
+            let batch = {
+                let mut reader = self.store.reader().await?;
+                reader.oldest_details_after(&self.corp_id, place, limit).await?
+            };
+            let Some((_, last)) = batch.last() else { break };
+            place = *last;
+            left -= batch.len() as i64;
+            self.mark(batch.into_iter().map(|(userid, _)| detail(userid, run_id)).collect()).await?;
         }
         Ok(())
     }
 
-    /// Marks everything of the kinds of which an event named nobody that could be read.
+    /// Marks everything of the kinds of which an event named nobody that could be read. What is new is found by walks.
     pub(super) async fn mark_unreadable(&self, bits: i64) -> Result<(), StoreError> {
         let about = subjects(bits);
         warn!(
@@ -77,53 +79,59 @@ impl Context {
             about = ?about,
             "events that could not be delivered name nobody; everything of their kind is read"
         );
-        for (kind, ids) in self.known_of(&about).await? {
-            for batch in ids.chunks(BATCH) {
-                let hint = |id: &String| Hint::of(kind, id.clone(), Lane::Background, Cause::Reconcile);
-                self.mark(batch.iter().map(hint).collect()).await?;
-            }
+        if about.contains(&Subject::Roles) {
+            self.mark_roles().await?;
+        }
+        let has_departments = about.contains(&Subject::Departments);
+        if has_departments || about.contains(&Subject::People) {
+            self.mark_departments(has_departments).await?;
+        }
+        if about.contains(&Subject::People) {
+            self.mark_people().await?;
         }
         self.write(ForgetUnreadable { corp_id: self.corp_id.clone(), bits }).await
     }
 
-    /// What is known of these subjects, by what has to be read for them. New people and departments are found by walks.
-    async fn known_of(&self, about: &BTreeSet<Subject>) -> Result<Vec<(Kind, Vec<String>)>, StoreError> {
-        let mut known = Vec::new();
-        let mut reader = self.store.reader().await?;
-        if about.contains(&Subject::Roles) {
-            known.push((Kind::RoleCatalogue, vec![CATALOGUE.to_owned()]));
-            let roles = reader.roles(&self.corp_id).await?.into_iter();
-            let ids = roles.filter(|(_, role)| role.deleted_at.is_none()).map(|(id, _)| id.to_string());
-            known.push((Kind::RoleMembers, ids.collect()));
-        }
-        if about.contains(&Subject::Departments) || about.contains(&Subject::People) {
-            let mut ids = Vec::new();
-            let mut after = 0;
-            loop {
-                let batch = reader.department_ids_after(&self.corp_id, after, BATCH).await?;
-                let Some(&last) = batch.last() else { break };
-                after = last;
-                ids.extend(batch.into_iter().map(|id| id.to_string()));
-            }
-            if about.contains(&Subject::Departments) {
-                known.push((Kind::Department, ids.clone()));
-            }
-            known.push((Kind::Walk, ids));
-        }
-        if about.contains(&Subject::People) {
-            let mut ids: Vec<String> = Vec::new();
-            loop {
-                let after = ids.last().cloned().unwrap_or_default();
-                let batch = reader.employee_ids_after(&self.corp_id, &after, BATCH).await?;
-                if batch.is_empty() {
-                    break;
-                }
-                ids.extend(batch);
-            }
-            known.push((Kind::Employee, ids));
-        }
-        Ok(known)
+    async fn mark_roles(&self) -> Result<(), StoreError> {
+        let roles = self.store.reader().await?.roles(&self.corp_id).await?.into_iter();
+        let ids = roles.filter(|(_, role)| role.deleted_at.is_none()).map(|(id, _)| id.to_string());
+        let members = ids.map(|id| unnamed(Kind::RoleMembers, id));
+        self.mark(members.chain([unnamed(Kind::RoleCatalogue, CATALOGUE.to_owned())]).collect()).await
     }
+
+    /// Marks every department to be walked, and where these are concerned themselves to be read.
+    async fn mark_departments(&self, themselves: bool) -> Result<(), StoreError> {
+        let kinds = if themselves { &[Kind::Department, Kind::Walk][..] } else { &[Kind::Walk] };
+        let mut after = 0;
+        loop {
+            let ids = {
+                let mut reader = self.store.reader().await?;
+                reader.department_ids_after(&self.corp_id, after, BATCH).await?
+            };
+            let Some(&last) = ids.last() else { return Ok(()) };
+            after = last;
+            let hints = ids.iter().flat_map(|id| kinds.iter().map(|kind| unnamed(*kind, id.to_string())));
+            self.mark(hints.collect()).await?;
+        }
+    }
+
+    async fn mark_people(&self) -> Result<(), StoreError> {
+        let mut after = String::new();
+        loop {
+            let userids = {
+                let mut reader = self.store.reader().await?;
+                reader.employee_ids_after(&self.corp_id, &after, BATCH).await?
+            };
+            let Some(last) = userids.last() else { return Ok(()) };
+            after.clone_from(last);
+            self.mark(userids.into_iter().map(|userid| unnamed(Kind::Employee, userid)).collect()).await?;
+        }
+    }
+}
+
+/// One of those of which an event may have told.
+fn unnamed(kind: Kind, id: String) -> Hint {
+    Hint::of(kind, id, Lane::Background, Cause::Reconcile)
 }
 
 fn detail(userid: String, run_id: i64) -> Hint {

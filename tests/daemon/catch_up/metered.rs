@@ -1,8 +1,9 @@
 //! Calls that DingTalk counts by the month.
 
+use dingsync::sim::Change;
 use serde_json::json;
 
-use super::{FAILED_LIST, assert_agrees, calls, caught_up, now, rename};
+use super::{FAILED_LIST, assert_agrees, calls, caught_up, lose_events, now, rename};
 use crate::support::{Daemon, simulator};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,5 +42,36 @@ async fn calls_are_counted_over_starts_and_commands() {
         calls(&sim, FAILED_LIST) + calls(&sim, "/auth/scopes") + calls(&sim, "/call_back/get_call_back");
     assert_eq!(made, 4);
     daemon.wait("main", "four calls", |status| status["metered"]["calls"] == 4).await;
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_scope_what_is_known_to_be_on_top_is_compared() {
+    let sim = simulator(200, 24, 9).await;
+    let key = sim.credentials().app_key;
+    let small = sim
+        .truth(dingsync::sim::Subject::Departments)
+        .find(|department| department["parent_id"] == 1)
+        .and_then(|department| department["dept_id"].as_i64())
+        .unwrap();
+    sim.merge_app_settings(&key, &json!({ "scope": { "departments": [small] } })).unwrap();
+    let mut daemon = Daemon::new(&[&sim], "requests_per_second = 0\nmetered_calls_per_month = 1");
+    daemon.follow(&sim).await;
+    daemon.stop().await;
+    lose_events(&sim, 1.0);
+    sim.change(&Change::PersonJoin {
+        userid: Some("newcomer".to_owned()),
+        name: None,
+        departments: vec![small],
+    })
+    .unwrap();
+    let since = now();
+    daemon.start().await;
+    daemon.says("the contact scope cannot be asked for").await;
+    caught_up(&daemon, &since).await;
+    let newcomer = "SELECT count(*) FROM ding_employee WHERE userid = 'newcomer'";
+    assert_eq!(daemon.database().number(newcomer), 1, "the pages of the visible part were read");
+    let gone = "SELECT count(*) FROM ding_employee WHERE deleted_at IS NOT NULL";
+    assert_eq!(daemon.database().number(gone), 0);
     daemon.stop().await;
 }

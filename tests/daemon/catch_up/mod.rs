@@ -5,6 +5,7 @@ mod failed_list;
 mod gaps;
 mod metered;
 mod subscription;
+mod unannounced;
 
 use dingsync::clock::{Clock as _, SystemClock};
 use dingsync::sim::{Change, Sim};
@@ -21,7 +22,7 @@ fn list_at_once(sim: &Sim, shape: &str) {
 }
 
 /// No event arrives, nor is it listed.
-fn lose_events(sim: &Sim, share: f64) {
+pub(crate) fn lose_events(sim: &Sim, share: f64) {
     sim.merge_faults(&json!({ "events": { "loss_share": share } })).expect("known faults");
 }
 
@@ -30,17 +31,17 @@ fn push_in_vain(sim: &Sim) {
     sim.set_callback(Some("http://127.0.0.1:9/nobody".parse().expect("a URL")));
 }
 
-fn rename(sim: &Sim, userid: &str, name: &str) {
+pub(crate) fn rename(sim: &Sim, userid: &str, name: &str) {
     sim.change(&Change::PersonRename { userid: userid.to_owned(), name: name.to_owned() }).expect("a person");
 }
 
 /// The time as the status shows it.
-fn now() -> String {
+pub(crate) fn now() -> String {
     format!("{:.3}", SystemClock.now())
 }
 
 /// Waits until a comparison that nobody asked for, begun after `since`, and all that follows it has been done.
-async fn caught_up(daemon: &Daemon, since: &str) -> Value {
+pub(crate) async fn caught_up(daemon: &Daemon, since: &str) -> Value {
     daemon
         .wait("main", "catching up", |status| {
             let catch_up = &status["catch_up"];
@@ -76,7 +77,7 @@ fn comparisons(daemon: &Daemon) -> i64 {
 }
 
 /// The mirror is what the simulator says, confirming reads that wait aside.
-fn assert_agrees(daemon: &Daemon, sim: &Sim) {
+pub(crate) fn assert_agrees(daemon: &Daemon, sim: &Sim) {
     let differences = mirror::differences(daemon.database(), sim);
     assert!(differences.is_empty(), "{differences:#?}\n{}", daemon.log());
 }

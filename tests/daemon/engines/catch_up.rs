@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::engines;
-use crate::catch_up::{FAILED_LIST, calls};
+use crate::catch_up::{FAILED_LIST, assert_agrees, calls, caught_up, lose_events, now, rename};
 use crate::support::{Daemon, UNBOUNDED, is_at_rest, simulator, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,5 +26,34 @@ async fn of_two_daemons_one_asks_and_the_one_that_takes_over_has_missed_nothing(
         assert_eq!(status["catch_up"]["gap_since"], json!(null), "{status:#}");
         assert_eq!(status["metered"]["calls"], json!(2));
         second.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_was_away_while_others_worked_is_a_gap() {
+    for engine in engines() {
+        let sim = simulator(80, 10, 3).await;
+        let mut worker = Daemon::on(engine, &[&sim], UNBOUNDED);
+        let mut receiver = worker.beside(&[&sim], UNBOUNDED);
+        worker.spawn(&["--only", "work"]);
+        worker.ready().await;
+        worker.at_rest("main").await;
+        receiver.spawn(&["--only", "receive"]);
+        receiver.ready().await;
+        let shown = || worker.database().number("SELECT count(received_at) FROM dingsync_catch_up");
+        until("the receiver shows that it takes callbacks", || shown() == 1).await;
+        receiver.stop().await;
+        lose_events(&sim, 1.0);
+        rename(&sim, "00017", "新名");
+        // As if that had taken longer than DingTalk repeats its pushes.
+        worker.database().script("UPDATE dingsync_catch_up SET received_at = received_at - 120000");
+        let since = now();
+        receiver.spawn(&["--only", "receive"]);
+        receiver.ready().await;
+        caught_up(&worker, &since).await;
+        worker.says("reasons=\"down\"").await;
+        assert_agrees(&worker, &sim);
+        receiver.stop().await;
+        worker.stop().await;
     }
 }
