@@ -5,6 +5,7 @@ mod audit;
 mod events;
 mod explain;
 mod feed;
+mod forget;
 mod lookup;
 mod object;
 mod request;
@@ -22,6 +23,7 @@ pub use self::events::{
 };
 pub use self::explain::{Explanation, RunFinding, explain};
 pub use self::feed::{Change, Feed, WAITS, feed, has_news};
+pub use self::forget::forget;
 pub use self::lookup::{Finding, LookupPage, LookupWish, lookup, one};
 pub use self::object::{entity, parse_id, reads, resolve};
 pub use self::request::{Requester, request_read, request_run};

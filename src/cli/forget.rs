@@ -8,8 +8,9 @@ use serde_json::json;
 use super::exit::{Exit, Failure};
 use super::session::Session;
 use super::{App, output};
+use crate::answers::{self, AnswerError};
 use crate::config::Needs;
-use crate::sync::{Context, Forget};
+use crate::sync::Context;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
@@ -41,19 +42,10 @@ pub(super) async fn forget(app: App, args: ForgetArgs) -> Result<Exit, Failure> 
 
 async fn erase(app: &App, session: &Session, context: &Context, id: &str) -> Result<Exit, Failure> {
     let userid = resolve(session, context, id).await?;
-    let stored = session.store.reader().await?.employee(&context.corp_id, &userid).await?;
-    let Some(stored) = stored else {
-        return Err(Failure::usage(format!("the mirror has nobody with the userid {userid}")));
+    let erased = match answers::forget(context, &userid, &app.who()).await {
+        Err(AnswerError::Unknown(text) | AnswerError::Refused(text)) => return Err(Failure::usage(text)),
+        erased => erased?,
     };
-    if stored.deleted_at.is_none() {
-        let remedy = if stored.row.row.gone_at.is_some() {
-            "the deletion guard holds the row: decide on it first"
-        } else {
-            "remove the person in DingTalk first, or keep columns of everybody out with `mirror.exclude_fields`"
-        };
-        return Err(Failure::usage(format!("{userid} is not gone, and would be stored again: {remedy}")));
-    }
-    let erased = context.forget(userid.clone(), Forget { who: app.who() }).await?;
     if app.global.json {
         output::json(&json!({ "corp": context.name, "userid": userid, "erased": erased }))?;
     } else {

@@ -110,7 +110,7 @@ pub const KEYS: &[Key] = &[
         "ops.tokens.*.scopes",
         Kind::Words(TOKEN_SCOPES),
         "read",
-        "what the token may do: `read`; `operate` (replay, retry, discard, sync, compare); `approve` (held deletions); `push`",
+        "what the token may do: `read`; `operate` (replay, retry, discard, sync, compare); `approve` (held deletions, forget); `push`",
     ),
     key(
         "dingtalk.address_calls_per_20s",

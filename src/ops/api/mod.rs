@@ -50,7 +50,10 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
         .route("/api/v1/{corp}/bootstrap", post(writes::bootstrap))
         .route("/api/v1/{corp}/reconcile", post(writes::reconcile))
         .route_layer(from_fn_with_state(Gate::new(shared, "operate"), admit));
-    readable.merge(operable)
+    let decidable = Router::new()
+        .route("/api/v1/{corp}/employees/{id}/forget", post(writes::forget))
+        .route_layer(from_fn_with_state(Gate::new(shared, "approve"), admit));
+    readable.merge(operable).merge(decidable)
 }
 
 /// There is nothing at this path.

@@ -2,6 +2,7 @@
 
 mod access;
 mod commands;
+mod decisions;
 mod feed;
 mod lookups;
 

@@ -1,6 +1,7 @@
 //! What only database servers bring: several daemons on one database, outages, schemas side by side.
 
 mod catch_up;
+mod feed;
 mod outage;
 mod replicas;
 mod schema;
