@@ -136,6 +136,13 @@ pub const KEYS: &[Key] = &[
     ),
     key("corps.*.calls_in_flight", Kind::Count(1), "16", "calls on the wire at once"),
     key(
+        "corps.*.robot_webhook",
+        Kind::Secret,
+        "",
+        "the webhook of a group robot (群机器人) that is told what needs people",
+    ),
+    key("corps.*.robot_secret", Kind::Secret, "", "the secret of that robot's 加签, `SEC…`"),
+    key(
         "corps.*.enabled",
         Kind::Flag,
         "true",

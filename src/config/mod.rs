@@ -97,6 +97,17 @@ pub struct Corp {
     pub requests_per_second: f64,
     /// Calls on the wire at once.
     pub calls_in_flight: usize,
+    /// Who is told what needs people.
+    pub robot: Option<Robot>,
+}
+
+/// A group robot.
+#[derive(Debug, Clone)]
+pub struct Robot {
+    /// Its URL, with its token.
+    pub webhook: Secret,
+    /// Signs its messages.
+    pub secret: Option<Secret>,
 }
 
 /// An application's credentials.
@@ -282,6 +293,10 @@ impl Config {
             };
             if let Some(application) = &corp.application {
                 add("app_secret", &application.app_secret);
+            }
+            if let Some(robot) = &corp.robot {
+                add("robot_webhook", &robot.webhook);
+                robot.secret.iter().for_each(|secret| add("robot_secret", secret));
             }
             if let Some(callback) = &corp.callback {
                 add("callback_token", &callback.current.token);

@@ -15,6 +15,7 @@ pub mod lenient;
 pub mod model;
 pub mod pace;
 pub mod redact;
+pub mod robot;
 mod token;
 mod transport;
 
