@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::Post;
 use crate::dingtalk::client::Condition;
 use crate::store::{BootstrapState, Notice, RunKind, RunState, StoreError};
@@ -11,6 +13,9 @@ const STRETCH: i64 = 5_000;
 
 /// DingTalk is believed to answer again when it has done so for this long.
 const SETTLED: Duration = Duration::from_secs(10);
+
+/// Between an answer and the note that DingTalk answers again.
+const MOMENT: Duration = Duration::from_secs(2);
 
 /// What is told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,12 +69,14 @@ impl Seen {
 impl Post {
     /// Whether DingTalk refuses the application; `None` where that cannot be said: a process that has just begun, or an
     /// answer of one API just after the refusal of another.
-    fn denial(&self) -> Option<Seen> {
+    fn denial(&self, now: Timestamp) -> Option<Seen> {
         let health = self.context.client.health();
         match health.condition {
             Condition::Credentials | Condition::Permission => Some(Seen::of(Topic::Denied, 1)),
-            Condition::Ok if health.last_ok_at.is_some_and(|at| at >= health.since + SETTLED) => {
-                Some(Seen::of(Topic::Denied, 0))
+            Condition::Ok if now >= health.since + SETTLED => {
+                // Without an answer the refusals have only grown old.
+                let is_answered = health.last_ok_at.is_some_and(|at| at + MOMENT >= health.since);
+                is_answered.then(|| Seen::of(Topic::Denied, 0))
             }
             _ => None,
         }
@@ -85,7 +92,7 @@ impl Post {
             Seen::of(Topic::Held, counts.held),
             Seen::of(Topic::FieldsLost, context.permissions.lost().len() as i64),
         ];
-        seen.extend(self.denial());
+        seen.extend(self.denial(context.clock.now()));
         let last = reader.last_run_over(&context.corp_id, RunKind::Reconcile).await?;
         let incomplete = last.filter(|run| run.state != RunState::Complete);
         seen.push(Seen {

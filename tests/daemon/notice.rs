@@ -89,13 +89,13 @@ async fn permissions_that_are_taken_away_are_told() {
     sim.merge_app_settings(&key, &json!({ "mobile_field": false })).unwrap();
     edit(&sim, &people(&sim, 5), "顾问");
     until("a lost field permission is told", || told(&sim, "字段权限似乎被收回") == 1).await;
-    sim.settled().await;
-    daemon.at_rest("main").await;
     let all = sim.app_settings(&key).unwrap().permissions;
     let fewer: Vec<&String> = all.iter().filter(|point| *point != "qyapi_get_member").collect();
     sim.merge_app_settings(&key, &json!({ "permissions": fewer })).unwrap();
     edit(&sim, &people(&sim, 5), "专家");
     until("a refusal is told", || told(&sim, "钉钉拒绝本应用") == 1).await;
+    sim.merge_app_settings(&key, &json!({ "permissions": all })).unwrap();
+    until("its end is told", || told(&sim, "钉钉恢复应答") == 1).await;
     assert_eq!((told(&sim, "字段权限"), told(&sim, "钉钉拒绝本应用")), (1, 1), "{:#?}", sim.robot_messages());
     assert_nobody_is_named(&sim);
     daemon.stop().await;
