@@ -10,6 +10,7 @@ use super::exit::{Exit, Failure};
 use super::progress::{Details, follow, follow_daemon, follow_details, unless_interrupted};
 use super::session::Session;
 use super::{App, findings, output};
+use crate::answers::{Requester, request_run};
 use crate::config::Needs;
 use crate::store::{Run, RunKind, RunState};
 use crate::sync::Context;
@@ -43,7 +44,7 @@ async fn compare(app: App, kind: RunKind, quick: bool, command: &str) -> Result<
     let mut results = Vec::new();
     let contexts: Vec<Arc<Context>> = session.engine.contexts().cloned().collect();
     for context in &contexts {
-        let run = carry_out(&session, context, kind, quick).await?;
+        let run = carry_out(&app, &session, context, kind, quick).await?;
         let items = findings::items(&session.store, run.id).await?;
         let held = session.store.reader().await?.counts(&context.corp_id).await?.held;
         exit = exit.max(match (run.state, kind) {
@@ -81,7 +82,7 @@ pub(super) async fn bootstrap(app: App) -> Result<Exit, Failure> {
     let mut results = Vec::new();
     let contexts: Vec<Arc<Context>> = session.engine.contexts().cloned().collect();
     for context in &contexts {
-        let run = carry_out(&session, context, RunKind::Bootstrap, false).await?;
+        let run = carry_out(&app, &session, context, RunKind::Bootstrap, false).await?;
         let details = match run.state {
             RunState::Complete | RunState::Partial => {
                 let followed = follow_details(&session.store, context);
@@ -156,12 +157,14 @@ fn tell_pull(
 
 /// Waits until a run is over, whoever does it, and shows how far it is.
 async fn carry_out(
+    app: &App,
     session: &Session,
     context: &Arc<Context>,
     kind: RunKind,
     quick: bool,
 ) -> Result<Run, Failure> {
-    let run_id = context.request_run(kind, quick).await?;
+    let requester = Requester { who: &app.who(), now: app.clock.now() };
+    let run_id = request_run(&session.store, &context.corp_id, kind, quick, &requester).await?;
     if !session.is_alone() {
         return leave_to_daemon(session, context, kind, run_id).await;
     }

@@ -26,7 +26,7 @@ fn is(seen: &Seen) -> String {
     match seen.topic {
         Topic::Parked => {
             format!(
-                "{amount} 个对象被搁置：钉钉拒绝给出，表中保留原值。请看日志与状态中的 queue.parked，处理后执行 dingsync sync。"
+                "{amount} 个对象被搁置：钉钉拒绝给出，表中保留原值。请执行 dingsync tasks list --state parked 查看原因，处理后执行 dingsync tasks retry --parked。"
             )
         }
         Topic::Held => {

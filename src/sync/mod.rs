@@ -15,6 +15,7 @@ mod engine;
 mod guard;
 mod hints;
 mod lead;
+mod now;
 mod outcome;
 mod permission;
 mod references;
@@ -35,6 +36,7 @@ pub use self::context::Context;
 pub use self::engine::{Engine, EngineError, prepare};
 pub use self::hints::classify;
 pub use self::lead::lead;
+pub use self::now::{FieldNow, Now};
 pub use self::permission::FieldPermission;
 pub use self::retention::{Erased, Forget};
 
