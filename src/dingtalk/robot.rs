@@ -60,7 +60,7 @@ fn meaning(code: i64) -> &'static str {
 }
 
 /// The signature of a message sent at `timestamp`, in Base64.
-pub fn signature(timestamp: i64, secret: &str) -> String {
+fn signature(timestamp: i64, secret: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any length is a key");
     mac.update(format!("{timestamp}\n{secret}").as_bytes());
     BASE64_STANDARD.encode(mac.finalize().into_bytes())
