@@ -4,6 +4,7 @@
 //! compares and marks. Nothing here knows SQL or HTTP.
 
 mod bootstrap;
+mod catch_up;
 mod compare;
 mod context;
 mod convert;
@@ -15,6 +16,7 @@ mod engine;
 mod guard;
 mod hints;
 mod lead;
+mod metering;
 mod now;
 mod outcome;
 mod permission;
@@ -31,11 +33,11 @@ mod worker;
 
 use std::time::Duration;
 
-pub use self::bootstrap::metering_month;
 pub use self::context::Context;
 pub use self::engine::{Engine, EngineError, prepare};
 pub use self::hints::classify;
 pub use self::lead::lead;
+pub use self::metering::metering_month;
 pub use self::now::{FieldNow, Now};
 pub use self::permission::FieldPermission;
 pub use self::retention::{Erased, Forget};

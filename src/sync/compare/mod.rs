@@ -94,7 +94,6 @@ impl Context {
         };
         let mut hints = Vec::new();
         for item in &findings.items {
-            self.metrics.unannounced(&self.name, item.entity.label());
             hints.push(match item.entity {
                 Entity::Department => hint(Kind::Department, item.entity_id.clone()),
                 Entity::Employee => hint(Kind::Employee, item.entity_id.clone()),
