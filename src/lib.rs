@@ -13,6 +13,7 @@ pub mod hex;
 pub mod http;
 pub mod lane;
 pub mod lifecycle;
+pub mod notice;
 pub mod ops;
 pub mod random;
 pub mod receive;

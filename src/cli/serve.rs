@@ -24,8 +24,10 @@ use super::{App, stop_on_signals};
 use crate::clock::SharedClock;
 use crate::config::{Config, Needs};
 use crate::dingtalk::crypto::AesKey;
+use crate::dingtalk::robot::Robot;
 use crate::http::{self, Limits};
 use crate::lifecycle::{Pulse, Tasks, tell_service_manager};
+use crate::notice::{Post, tell};
 use crate::ops;
 use crate::receive::{self, CallbackEndpoint, Callbacks, Door, Gaps, InboxStats, Wakes, watch_gaps};
 use crate::replicas::{DatabaseClock, Membership};
@@ -286,6 +288,7 @@ impl<'app> Daemon<'app> {
             self.open_gate();
         }
         let leads = self.join_others();
+        let leading_too = leads.clone();
         let tasks = &mut self.tasks;
         if let Some(engine) = &self.engine {
             let has_others = |membership: &Membership| !membership.view().borrow().others.is_empty();
@@ -304,6 +307,16 @@ impl<'app> Daemon<'app> {
                 pulse,
             );
             tasks.spawn("lead", leading);
+            for corp in &self.config.corps {
+                let Some((robot, context)) = corp.robot.as_ref().zip(engine.context(&corp.name)) else {
+                    continue;
+                };
+                let robot = Robot::new(robot.webhook.clone(), robot.secret.clone());
+                let name = format!("notices of {}", corp.name);
+                let (pulse, shutdown) = (tasks.pulse(&name), tasks.shutdown());
+                let post = Post { context: Arc::clone(context), robot };
+                tasks.spawn(name, tell(post, leading_too.clone(), shutdown, pulse));
+            }
         }
         let pulse = tasks.pulse("secrets");
         let secrets = self.config.secrets_in_files();

@@ -158,6 +158,13 @@ pub const KEYS: &[Key] = &[
         "calls that DingTalk counts by the month (the list of failed events, `auth/scopes`), of 5,000 that an organisation shares on the standard edition. 0 = no bound of our own",
     ),
     key(
+        "corps.*.robot_webhook",
+        Kind::Secret,
+        "",
+        "the webhook of a group robot (群机器人) that is told what needs people",
+    ),
+    key("corps.*.robot_secret", Kind::Secret, "", "the secret of that robot's 加签, `SEC…`"),
+    key(
         "corps.*.enabled",
         Kind::Flag,
         "true",

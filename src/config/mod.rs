@@ -101,6 +101,17 @@ pub struct Corp {
     pub calls_in_flight: usize,
     /// Calls that DingTalk counts by the month; 0 is no bound of our own.
     pub metered_calls_per_month: u32,
+    /// Who is told what needs people.
+    pub robot: Option<Robot>,
+}
+
+/// A group robot.
+#[derive(Debug, Clone)]
+pub struct Robot {
+    /// Its URL, with its token.
+    pub webhook: Secret,
+    /// Signs its messages.
+    pub secret: Option<Secret>,
 }
 
 /// An application's credentials.
@@ -288,6 +299,10 @@ impl Config {
             };
             if let Some(application) = &corp.application {
                 add("app_secret", &application.app_secret);
+            }
+            if let Some(robot) = &corp.robot {
+                add("robot_webhook", &robot.webhook);
+                robot.secret.iter().for_each(|secret| add("robot_secret", secret));
             }
             if let Some(callback) = &corp.callback {
                 add("callback_token", &callback.current.token);

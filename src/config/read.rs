@@ -13,7 +13,7 @@ use super::keys::{self, KEYS, Key, Kind};
 use super::layers::{Entry, Layers, Origin, Written};
 use super::{
     Application, Callback, CallbackKeys, Config, Corp, Effective, Guard, Log, Needs, Ops, OpsToken, Problem,
-    Reconcile, Retention, Server,
+    Reconcile, Retention, Robot, Server,
 };
 use crate::dingtalk::crypto::AesKey;
 use crate::dingtalk::{Hosts, is_loopback};
@@ -235,6 +235,7 @@ impl Reader<'_> {
         let calls_in_flight = self.parsed(&path("calls_in_flight"));
         let metered_calls_per_month = self.parsed(&path("metered_calls_per_month"));
         let app_key = self.text(&path("app_key"));
+        let robot = self.robot(name);
         let corp_id = corp_id?;
         if owner_keys.is_empty() {
             if callback.is_some() && app_key.is_none() && needs == Needs::CallbacksAlone {
@@ -254,6 +255,7 @@ impl Reader<'_> {
             requests_per_second: requests_per_second?,
             calls_in_flight: calls_in_flight?,
             metered_calls_per_month: metered_calls_per_month?,
+            robot,
         })
     }
 
@@ -268,6 +270,24 @@ impl Reader<'_> {
             }
         };
         Some(Application { app_key: app_key?, app_secret: app_secret? })
+    }
+
+    fn robot(&mut self, name: &str) -> Option<Robot> {
+        let path = format!("corps.{name}.robot_webhook");
+        let before = self.problems.len();
+        let webhook = self.secret(&path);
+        let secret = self.secret(&format!("corps.{name}.robot_secret"));
+        if webhook.is_none() && secret.is_some() && self.problems.len() == before {
+            let missing = self.missing(&path, "there is the robot's secret, but not its webhook", true);
+            self.problems.push(missing);
+        }
+        let webhook = webhook?;
+        if let Err(problem) = webhook.with(check_url) {
+            let origin = self.origin(&path);
+            let text = format!("{problem}. Copy it from the robot's page in the group");
+            self.problems.push(Problem::new(&path, &origin, text));
+        }
+        Some(Robot { webhook, secret })
     }
 
     fn callback(&mut self, name: &str) -> Option<Callback> {

@@ -18,6 +18,7 @@ pub mod meter;
 pub mod model;
 pub mod pace;
 pub mod redact;
+pub mod robot;
 mod subscription;
 mod token;
 mod transport;

@@ -8,7 +8,10 @@ use jiff::Timestamp;
 
 use super::{Classify, incoming};
 use crate::dingtalk::failed::{FailedList, Subject};
-use crate::store::{ANSWER_LAG, Conn, Doubt, Expectations, Gap, GapReason, Incoming, Operation, StoreError};
+use crate::dingtalk::redact;
+use crate::store::{
+    ANSWER_LAG, Conn, Doubt, Expectations, FieldSet, Gap, GapReason, Incoming, Operation, StoreError,
+};
 
 /// Stores what an answer shows, with the objects that it marks. Another call before that would clear it.
 #[derive(Debug, Clone)]
@@ -24,12 +27,21 @@ struct Answer {
 }
 
 impl StoreAnswer {
-    /// An answer for the inbox of `corp_id`.
-    pub fn new(corp_id: &str, list: FailedList, classify: Classify, now: Timestamp) -> Self {
+    /// An answer for the inbox of `corp_id`, without the values of the `excluded` columns of people.
+    pub fn new(
+        corp_id: &str,
+        list: FailedList,
+        classify: Classify,
+        excluded: &FieldSet,
+        now: Timestamp,
+    ) -> Self {
         let mut unreadable = BTreeSet::new();
         let mut events = Vec::with_capacity(list.events.len());
         for event in list.events {
             let mut event = incoming(corp_id, classify, event);
+            if let Some(message) = redact::without_fields(&event.message, excluded.names()) {
+                event.message = message;
+            }
             if event.occurred_at.is_some_and(|at| at + ANSWER_LAG < now) {
                 // No answer is as old as that: the next one is believed.
                 for hint in &mut event.hints {

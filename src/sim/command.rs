@@ -32,6 +32,7 @@ Steer it while it runs, with plain JSON and no token:
   POST   /sim/life                   random changes: {\"count\":1000,\"interval_ms\":3}
   DELETE /sim/life                   ends them
   POST   /sim/life/wait              waits for their end: {\"timeout_ms\":60000}
+  GET    /sim/robot                  the group robot's webhook and secret, and what it was sent
   POST   /sim/resend                 pushes once more what failed
   POST   /sim/settle                 waits until every event is acknowledged or given up
   DELETE /sim/counters               counts anew

@@ -13,6 +13,7 @@
 //! | `POST /sim/life` | starts random changes in the background: `{"count":1000,"interval_ms":3,"focus_share":0.5,"focus_objects":12,"kinds":[…]}` |
 //! | `DELETE /sim/life` | ends them |
 //! | `POST /sim/life/wait` | waits until they have ended, at most `{"timeout_ms":60000}` |
+//! | `GET /sim/robot` | what was sent to the group robot at `/robot/send`, its webhook and its secret |
 //! | `POST /sim/resend` | pushes everything in the failed list once more, now |
 //! | `POST /sim/settle` | waits until every event has been acknowledged or given up, at most `{"timeout_ms":60000}` |
 //! | `DELETE /sim/counters` | starts counting anew |
@@ -51,6 +52,8 @@ pub(crate) fn router(sim: Sim) -> Router {
         .route("/sim/changes", post(change))
         .route("/sim/life", post(live).delete(end_life))
         .route("/sim/life/wait", post(wait_for_life))
+        .route("/sim/robot", get(robot))
+        .route(api::robot::PATH, post(api::robot::send).with_state(std::sync::Arc::clone(&shared)))
         .route("/sim/resend", post(resend))
         .route("/sim/settle", post(settle))
         .route("/sim/counters", delete(reset_counters))
@@ -223,6 +226,11 @@ async fn change(
         }
     }
     Ok(Json(Happenings { happenings }))
+}
+
+async fn robot(State(sim): State<Sim>) -> impl IntoResponse {
+    let (webhook, secret) = sim.robot();
+    Json(json!({ "webhook": webhook, "secret": secret, "messages": sim.robot_messages() }))
 }
 
 async fn live(State(sim): State<Sim>, JsonBody(plan): JsonBody<Plan>) -> impl IntoResponse {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
+use super::api::robot;
 use super::app::{App, AppSettings};
 use super::apply::World;
 use super::change::{Change, ChangeError, Happening};
@@ -297,6 +298,17 @@ impl Sim {
     /// Waits until every event has been acknowledged or given up.
     pub async fn settled(&self) {
         self.0.shared.pusher.settled().await;
+    }
+
+    /// The webhook and the secret of a group robot.
+    pub fn robot(&self) -> (String, String) {
+        let webhook = format!("{}{}?access_token={}", self.url(), robot::PATH, robot::TOKEN);
+        (webhook, robot::SECRET.to_owned())
+    }
+
+    /// The texts that the group robot was sent, in the order in which they came.
+    pub fn robot_messages(&self) -> Vec<String> {
+        self.0.shared.group.texts()
     }
 
     /// Lets every access token die.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
+use super::api::robot::Group;
 use super::app::{App, Scope};
 use super::apply::World;
 use super::change::{Change, ChangeError, Happening};
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) calls: Mutex<CallCounters>,
     pub(crate) pusher: Pusher,
     pub(crate) happenings: broadcast::Sender<Happening>,
+    /// What the group robot was sent.
+    pub(crate) group: Group,
     /// Cancelled when the simulator stops.
     pub(crate) stop: CancellationToken,
 }
@@ -75,6 +78,7 @@ impl Shared {
             calls: Mutex::default(),
             pusher: parts.pusher,
             happenings: broadcast::Sender::new(HAPPENINGS),
+            group: Group::default(),
             stop: CancellationToken::new(),
         }
     }

@@ -23,6 +23,7 @@ mod insert;
 mod ledger;
 mod migrate;
 mod mirror;
+mod notice;
 mod outages;
 mod readers;
 mod replica;
@@ -57,6 +58,7 @@ pub use self::mirror::{
     Department, Difference, Employee, Fate, FieldSet, FindBy, Json, LeaveOut, ListedOutcome, ListedPerson,
     Membership, Person, Role, RoleGroup, RoleMembership, RoleScope, Scrubbed, Stamp, Stored, Whose,
 };
+pub use self::notice::Notice;
 use self::outages::Outages;
 pub use self::readers::Reader;
 use self::readers::Readers;

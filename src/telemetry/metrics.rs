@@ -89,6 +89,7 @@ pub struct Metrics {
     throttled: Family<CorpLabel, Counter<f64, AtomicU64>>,
     changes: Family<ChangeLabels, Counter>,
     unannounced: Family<EntityLabels, Counter>,
+    notices: Family<ResultLabels, Counter>,
     event_to_row: Family<CorpLabel, Histogram, fn() -> Histogram>,
     bootstrap: Family<StateLabels, Gauge<i64, AtomicI64>>,
     people: Family<CorpLabel, Gauge<i64, AtomicI64>>,
@@ -163,6 +164,7 @@ impl Metrics {
                 "unannounced_changes",
                 "Changes that a reconcile found and no event had told"
             ),
+            notices: family!("notices", "Messages to the group robot by whether they got through"),
             event_to_row,
             bootstrap: family!("bootstrap_state", "1 for the state that the first pull is in"),
             people: family!("employees", "Current people in the mirror"),
@@ -263,6 +265,17 @@ impl Metrics {
                 self.unannounced.get_or_create(&EntityLabels { corp: corp.to_owned(), entity }).inc();
             }
         }
+    }
+
+    /// A reconcile found something that no event had told.
+    pub fn unannounced(&self, corp: &str, entity: &'static str) {
+        self.unannounced.get_or_create(&EntityLabels { corp: corp.to_owned(), entity }).inc();
+    }
+
+    /// A message to the group robot was sent, or could not be.
+    pub fn notice(&self, corp: &str, is_sent: bool) {
+        let result = if is_sent { "ok" } else { "failed" };
+        self.notices.get_or_create(&ResultLabels { corp: corp.to_owned(), result }).inc();
     }
 
     /// An event's change was committed.

@@ -14,6 +14,7 @@ mod events;
 mod faults;
 mod hostile;
 mod live;
+mod notice;
 mod operation;
 mod organisations;
 mod privacy;

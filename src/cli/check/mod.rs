@@ -3,6 +3,7 @@
 
 mod callback;
 mod dingtalk;
+mod robot;
 
 use clap::Args;
 use jiff::Timestamp;
@@ -24,6 +25,9 @@ pub(super) struct CheckArgs {
     /// `dingsync serve` behind it
     #[arg(long, value_name = "URL")]
     callback_url: Option<Url>,
+    /// Send a test message to the group robot
+    #[arg(long)]
+    robot: bool,
 }
 
 /// How one thing is.
@@ -81,6 +85,9 @@ pub(super) async fn check(app: App, args: CheckArgs) -> Result<Exit, Failure> {
         let found = dingtalk::check(&context.client, corp, app.clock.now()).await;
         findings.extend(found.into_iter().map(|finding| finding.of(&corp.name)));
         findings.push(callback::describe(corp).of(&corp.name));
+        if args.robot {
+            findings.push(robot::send_test(corp, &app.clock).await.of(&corp.name));
+        }
     }
     if let Some(url) = &args.callback_url {
         let [corp] = corps.as_slice() else {

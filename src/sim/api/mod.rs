@@ -7,6 +7,7 @@ mod envelope;
 mod leavers;
 mod oauth;
 mod request;
+pub(super) mod robot;
 mod role;
 mod scopes;
 mod trouble;

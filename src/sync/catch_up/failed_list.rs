@@ -92,7 +92,7 @@ fn tell(context: &Context, error: &ApiError) {
 impl Context {
     /// Stores an answer, however long that takes: no later one shows it again.
     async fn store_answer(&self, list: FailedList) {
-        let answer = StoreAnswer::new(&self.corp_id, list, classify, self.now());
+        let answer = StoreAnswer::new(&self.corp_id, list, classify, self.store.excluded(), self.now());
         if answer.count() > 0 {
             info!(
                 corp = self.name,
