@@ -2,6 +2,7 @@
 
 mod check;
 mod config;
+mod decide;
 mod demo;
 mod exit;
 mod findings;
@@ -34,7 +35,7 @@ const AFTER_HELP: &str = "\
 New here? `dingsync demo` shows everything on this machine, without a DingTalk account.
 With an account: write dingsync.toml, then `dingsync check`, then `dingsync serve`.
 
-Exit codes: 0 done, 1 failed or only partly done, 2 differences found,
+Exit codes: 0 done, 1 failed or only partly done, 2 differences found or deletions held,
 64 wrong usage or configuration, 75 try again later.
 Results go to stdout, log lines to stderr.";
 
@@ -68,7 +69,7 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Pull the whole organisation once, now, and wait until it is all there
     Bootstrap,
-    /// Compare everything with DingTalk and repair what differs
+    /// Compare everything with DingTalk and repair what differs; decide on held deletions
     Reconcile(runs::ReconcileArgs),
     /// Compare everything with DingTalk and report; exit code 2 when something differs
     Verify,
@@ -104,6 +105,15 @@ impl App {
         init_logging(&config.log)?;
         self.narrow(&mut config)?;
         Ok(config)
+    }
+
+    /// Who uses the command line, for the audit trail.
+    fn who(&self) -> String {
+        let user = ["USER", "LOGNAME"].iter().find_map(|wanted| {
+            let found = self.environment.iter().find(|(name, value)| name == wanted && !value.is_empty());
+            found.map(|(_, value)| value.clone())
+        });
+        format!("command line: {}", user.as_deref().unwrap_or("unknown"))
     }
 
     /// Leaves only what `--corp` names.

@@ -2,6 +2,7 @@
 
 mod access;
 mod health;
+mod reconcile;
 mod status;
 
 use std::sync::Arc;

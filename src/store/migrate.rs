@@ -51,6 +51,12 @@ const MIGRATIONS: &[Migration] = &[
         min_compatible_version: 2,
         scripts: scripts!("0003_audit.sql"),
     },
+    Migration {
+        version: 5,
+        description: "held",
+        min_compatible_version: 2,
+        scripts: scripts!("0005_held.sql"),
+    },
 ];
 
 /// Which steps were made. It is the first table of all.

@@ -15,6 +15,7 @@ mod engine;
 mod error;
 mod exclusive;
 mod fit;
+mod held;
 mod inbox;
 mod insert;
 mod ledger;
@@ -24,6 +25,7 @@ mod outages;
 mod readers;
 mod replica;
 mod run;
+mod run_note;
 mod sql;
 mod writer;
 
@@ -39,6 +41,7 @@ pub use self::corp::{BootstrapState, CorpRecord, Snapshot};
 use self::engine::address::{self, Target};
 pub use self::error::{Outage, StoreError};
 pub use self::exclusive::ExclusiveUse;
+pub use self::held::{HeldGroup, HeldState};
 pub use self::inbox::{Arrival, Incoming};
 pub use self::ledger::{
     ANSWER_LAG, CATALOGUE, Claim, ClaimWish, Confirm, Counts, Doubt, Expectations, Finish, Hint, Kind,
@@ -54,6 +57,7 @@ pub use self::readers::Reader;
 use self::readers::Readers;
 pub use self::replica::Replica;
 pub use self::run::{Disagreement, Run, RunItem, RunKind, RunState};
+pub use self::run_note::{NoteKind, RunNote};
 pub use self::sql::rfc3339;
 pub use self::writer::Turn;
 use self::writer::Writer;

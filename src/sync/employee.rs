@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::context::{Context, WorkError};
 use super::convert;
-use super::guard::Deletion;
+use super::guard::{self, Deletion};
 use super::outcome::{Reading, conclude};
 use super::permission::FieldPermission;
 use super::references::{
@@ -170,6 +170,7 @@ impl Operation for FinishEmployee {
                 let (after, fate) = settle(before.as_ref(), answer, &scopes, self.stamp.now);
                 replaced = fate == Fate::Replaced;
                 let action = conn.write_employee(userid, before.as_ref(), &after, fate, &self.stamp).await?;
+                guard::release(conn, &self.claim, &self.stamp.corp_id, Entity::Employee).await?;
                 if let Some(before) = &before {
                     // Who left and is there may have left and come back before anybody looked.
                     if replaced || self.claim.expects.any_of(Expectations::GONE) {
@@ -212,11 +213,8 @@ impl FinishEmployee {
         let mut after = before.row.clone();
         after.row.gone_at = after.row.gone_at.or(Some(self.stamp.now));
         let corp_id = &self.stamp.corp_id;
-        let deletion = Deletion {
-            entity: Entity::Employee,
-            is_held: before.row.row.gone_at.is_some(),
-            is_harmless: false,
-        };
+        let deletion =
+            Deletion { claim: &self.claim, entity: Entity::Employee, id: userid, is_harmless: false };
         let admitted = deletion.is_admitted(conn, self.guard, corp_id, self.stamp.now).await?;
         let (standing, fate) =
             if admitted { (Standing::Gone, Fate::Gone) } else { (Standing::Held, Fate::Lives) };

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::dispatch::dispatch;
+use super::held::HeldNotice;
 use super::permission::FieldPermissions;
 use super::runs::carry_out_runs;
 use super::schedule::schedule;
@@ -82,6 +83,7 @@ impl Engine {
                 permissions: FieldPermissions::default(),
                 nonsense: Nonsense::default(),
                 hidden: HiddenDepartments::default(),
+                held_told: HeldNotice::default(),
             };
             corps.push((Arc::new(context), corp.clone()));
         }

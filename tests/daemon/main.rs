@@ -15,3 +15,4 @@ mod live;
 mod operation;
 mod organisations;
 mod pull;
+mod reconcile;
