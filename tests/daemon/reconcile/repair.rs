@@ -11,6 +11,8 @@ async fn half_of_two_thousand_events_lost_is_found_repaired_and_found_no_more() 
     let sim = simulator(300, 30, 1).await;
     sim.merge_faults(&json!({ "events": { "loss_share": 0.5 } })).unwrap();
     let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
+    // As many leave in these seconds as in a year.
+    daemon.configure_more("[guard]\nmax_deletions = 0\n");
     daemon.follow(&sim).await;
     sim.live(&Plan { count: 2_000, interval_ms: 1.0, ..Plan::default() });
     sim.life_ended().await;
