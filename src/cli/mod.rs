@@ -6,6 +6,7 @@ mod decide;
 mod demo;
 mod exit;
 mod findings;
+mod forget;
 mod health;
 mod migrate;
 mod output;
@@ -75,6 +76,8 @@ enum Command {
     Verify,
     /// Read one person, department or role again, now
     Sync(sync::SyncArgs),
+    /// Erase what is personal of somebody who is gone, in the change log too
+    Forget(forget::ForgetArgs),
     /// Check configuration, database, credentials, permissions, scope, clock and callback before the first start
     Check(check::CheckArgs),
     /// Bring the database's schema up to date
@@ -188,6 +191,7 @@ async fn run(app: App, command: Command) -> Result<Exit, Failure> {
         Command::Reconcile(args) => runs::reconcile(app, args).await,
         Command::Verify => runs::verify(app).await,
         Command::Sync(args) => sync::sync(app, args).await,
+        Command::Forget(args) => forget::forget(app, args).await,
         Command::Check(args) => check::check(app, args).await,
         Command::Migrate(args) => migrate::migrate(app, args).await,
         Command::Config(args) => config::config(&app, &args),

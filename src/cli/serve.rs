@@ -125,6 +125,7 @@ impl<'app> Daemon<'app> {
         shutdown: CancellationToken,
     ) -> Result<Self, Failure> {
         let (store, writer) = config.database_url.with(Store::open)?;
+        let store = store.excluding(config.exclude_fields.clone());
         let mut tasks = Tasks::new(shutdown);
         tasks.spawn("database writer", writer);
         let metrics = Metrics::new();
@@ -342,6 +343,7 @@ impl<'app> Daemon<'app> {
             .map(|context| (context.corp_id.clone(), Arc::clone(&context.wake)))
             .collect();
         let (door, arrivals) = Door::open();
+        let door = door.excluding(Arc::clone(self.store.excluded()));
         self.tasks.spawn("inbox", arrivals.commit(self.store.clone(), Arc::clone(&self.clock), wakes));
         let endpoints = self.config.corps.iter().filter_map(|corp| {
             let stats = self.inboxes.get(&corp.name).cloned().unwrap_or_default();

@@ -129,6 +129,7 @@ impl Session {
     /// Opens the database for `command`, with the schema in place.
     pub(super) async fn open(app: &App, config: &Config, command: &str) -> Result<Self, Failure> {
         let (store, writer) = config.database_url.with(Store::open)?;
+        let store = store.excluding(config.exclude_fields.clone());
         let shutdown = CancellationToken::new();
         let mut tasks = Tasks::new(shutdown.clone());
         tasks.spawn("database writer", writer);

@@ -16,6 +16,8 @@ pub enum Kind {
     Flag,
     /// A whole number that is not less than this.
     Count(u32),
+    /// For how many days something is kept: 0 for ever, else not less than this.
+    Days(u32),
     /// 0, or a number of at least 0.01.
     Rate,
     /// A number from 0 to 1.
@@ -158,6 +160,32 @@ pub const KEYS: &[Key] = &[
         Kind::Duration,
         "1h",
         "how often an organisation that takes no callbacks is compared",
+    ),
+    key(
+        "mirror.exclude_fields",
+        Kind::List,
+        "",
+        "columns of `ding_employee` that are never stored, such as `mobile`, `email`, `remark`; what is stored of them is erased",
+    ),
+    key(
+        "retention.inbox_days",
+        Kind::Days(8),
+        "30",
+        "how long received events are kept, at least 8 days. 0 = for ever, as for the following",
+    ),
+    key("retention.changes_days", Kind::Days(1), "0", "how long the change log `ding_change` is kept"),
+    key("retention.audit_days", Kind::Days(1), "365", "how long it is kept who asked for what"),
+    key(
+        "retention.runs_days",
+        Kind::Days(1),
+        "90",
+        "how long pulls and comparisons, with what they found, are kept",
+    ),
+    key(
+        "retention.leavers_days",
+        Kind::Days(1),
+        "0",
+        "how long the personal fields of people who are gone are kept; then they are erased, in the change log too",
     ),
     key("log.format", Kind::Word(&["text", "json"]), "text", "how log lines look"),
     key(

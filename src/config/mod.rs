@@ -18,6 +18,7 @@ use self::layers::Layers;
 pub use self::layers::Origin;
 use crate::dingtalk::Hosts;
 use crate::secret::Secret;
+use crate::store::FieldSet;
 
 /// Everything that can be configured, checked.
 #[derive(Debug, Clone)]
@@ -36,6 +37,10 @@ pub struct Config {
     pub guard: Guard,
     /// When everything is compared.
     pub reconcile: Reconcile,
+    /// Columns of people that are never stored.
+    pub exclude_fields: FieldSet,
+    /// How long what is stored is kept.
+    pub retention: Retention,
     /// How log lines look.
     pub log: Log,
     /// What every key is set to, and where; secrets are hidden already.
@@ -139,6 +144,21 @@ pub struct Reconcile {
     pub daily_at: Time,
     /// For an organisation that takes no callbacks.
     pub without_callbacks_every: Duration,
+}
+
+/// How long what is stored is kept: in days, 0 for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Retention {
+    /// Received events.
+    pub inbox_days: u32,
+    /// The change log.
+    pub changes_days: u32,
+    /// The audit trail.
+    pub audit_days: u32,
+    /// Runs that are over, with what they found.
+    pub runs_days: u32,
+    /// The personal fields of people who are gone.
+    pub leavers_days: u32,
 }
 
 /// How log lines look.

@@ -13,11 +13,12 @@ use super::keys::{self, KEYS, Key, Kind};
 use super::layers::{Entry, Layers, Origin, Written};
 use super::{
     Application, Callback, CallbackKeys, Config, Corp, Effective, Guard, Log, Needs, Ops, OpsToken, Problem,
-    Reconcile, Server,
+    Reconcile, Retention, Server,
 };
 use crate::dingtalk::crypto::AesKey;
 use crate::dingtalk::{Hosts, is_loopback};
 use crate::secret::Secret;
+use crate::store::FieldSet;
 
 /// Builds the configuration, or `None` where a problem left a hole in it.
 pub(super) fn config(layers: &Layers, needs: Needs, problems: &mut Vec<Problem>) -> Option<Config> {
@@ -53,6 +54,8 @@ pub(super) fn config(layers: &Layers, needs: Needs, problems: &mut Vec<Problem>)
     let window = reader.duration("guard.window");
     let daily_at = reader.parsed::<Time>("reconcile.daily_at");
     let without_callbacks_every = reader.duration("reconcile.without_callbacks_every");
+    let exclude_fields = reader.exclude_fields();
+    let retention = reader.retention();
     let (format, level) = (reader.text("log.format"), reader.text("log.level"));
     let config = Config {
         database_url: database_url?,
@@ -62,6 +65,8 @@ pub(super) fn config(layers: &Layers, needs: Needs, problems: &mut Vec<Problem>)
         corps: corps.into_iter().collect::<Option<_>>()?,
         guard: Guard { max_deletions: max_deletions?, max_share: max_share?, window: window? },
         reconcile: Reconcile { daily_at: daily_at?, without_callbacks_every: without_callbacks_every? },
+        exclude_fields,
+        retention: retention?,
         log: Log { json: format? == "json", level: level? },
         effective: reader.effective(&names),
     };
@@ -312,6 +317,39 @@ impl Reader<'_> {
         if self.problems.len() > before { None } else { hosts.map(|(oapi, api)| Hosts { oapi, api }) }
     }
 
+    fn exclude_fields(&mut self) -> FieldSet {
+        let path = "mirror.exclude_fields";
+        let names = self.list(path);
+        let origin = self.origin(path);
+        for name in &names {
+            let text = match FieldSet::of(&[name]) {
+                Some(_) => continue,
+                None if FieldSet::IDENTIFYING.contains(&name.as_str()) => {
+                    format!("has `{name}`, which cannot be left out: people are told apart by it")
+                }
+                None => format!("has `{name}`, but knows only {}", FieldSet::excludable().names().join(", ")),
+            };
+            self.problems.push(Problem::new(path, &origin, text));
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        FieldSet::of(&names).unwrap_or_default()
+    }
+
+    fn retention(&mut self) -> Option<Retention> {
+        let inbox_days = self.parsed("retention.inbox_days");
+        let (changes_days, audit_days) =
+            (self.parsed("retention.changes_days"), self.parsed("retention.audit_days"));
+        let (runs_days, leavers_days) =
+            (self.parsed("retention.runs_days"), self.parsed("retention.leavers_days"));
+        Some(Retention {
+            inbox_days: inbox_days?,
+            changes_days: changes_days?,
+            audit_days: audit_days?,
+            runs_days: runs_days?,
+            leavers_days: leavers_days?,
+        })
+    }
+
     fn refuse_twins(&mut self, corps: &[Corp]) {
         for (at, corp) in corps.iter().enumerate() {
             if let Some(twin) = corps[..at].iter().find(|other| other.corp_id == corp.corp_id) {
@@ -363,6 +401,8 @@ impl Reader<'_> {
 const DATABASES: [&str; 5] = ["sqlite", "postgres", "postgresql", "mysql", "mariadb"];
 /// The whole stop has ten seconds.
 const LONGEST_DELAY: SignedDuration = SignedDuration::from_secs(5);
+/// A hundred years.
+const MOST_DAYS: u32 = 36_500;
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 fn check(key: &Key, text: &str) -> Result<(), String> {
@@ -378,6 +418,9 @@ fn check(key: &Key, text: &str) -> Result<(), String> {
         }
         Kind::Flag => text.parse::<bool>().is_ok(),
         Kind::Count(least) => text.parse::<u32>().is_ok_and(|number| number >= least),
+        Kind::Days(least) => {
+            text.parse::<u32>().is_ok_and(|days| days == 0 || (least..=MOST_DAYS).contains(&days))
+        }
         Kind::Rate => text.parse::<f64>().is_ok_and(|rate| rate == 0.0 || (rate.is_finite() && rate >= 0.01)),
         Kind::Share => text.parse::<f64>().is_ok_and(|share| (0.0..=1.0).contains(&share)),
         Kind::Duration => text.parse::<SignedDuration>().is_ok_and(|length| length.is_positive()),
@@ -404,6 +447,11 @@ fn check(key: &Key, text: &str) -> Result<(), String> {
         }
         Kind::Flag => "must be true or false".to_owned(),
         Kind::Count(least) => format!("must be a whole number, {least} or more"),
+        Kind::Days(1) => format!("must be a whole number of days up to {MOST_DAYS}; 0 keeps everything"),
+        Kind::Days(least) => format!(
+            "must be a whole number of days, {least} or more, or 0 to keep everything: DingTalk may send an event \
+             again from its failed list days later, and it must be known then"
+        ),
         Kind::Rate => "must be a number: 0.01 or more, or 0 for no bound".to_owned(),
         Kind::Share => "must be a number from 0 to 1, such as 0.1 for a tenth".to_owned(),
         Kind::Duration => "must be a length of time such as 30s, 5m or 1h".to_owned(),

@@ -14,6 +14,7 @@ pub mod event;
 pub mod lenient;
 pub mod model;
 pub mod pace;
+pub mod redact;
 mod token;
 mod transport;
 

@@ -57,6 +57,12 @@ const MIGRATIONS: &[Migration] = &[
         min_compatible_version: 2,
         scripts: scripts!("0005_held.sql"),
     },
+    Migration {
+        version: 7,
+        description: "retention",
+        min_compatible_version: 2,
+        scripts: scripts!("0007_retention.sql"),
+    },
 ];
 
 /// Which steps were made. It is the first table of all.

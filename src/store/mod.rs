@@ -24,6 +24,7 @@ mod mirror;
 mod outages;
 mod readers;
 mod replica;
+mod retention;
 mod run;
 mod run_note;
 mod sql;
@@ -49,13 +50,14 @@ pub use self::ledger::{
 };
 use self::mirror::Fit;
 pub use self::mirror::{
-    Department, Difference, Employee, Fate, Json, ListedOutcome, ListedPerson, Membership, Person, Role,
-    RoleGroup, RoleMembership, RoleScope, Stamp, Stored,
+    Department, Difference, Employee, Fate, FieldSet, Json, LeaveOut, ListedOutcome, ListedPerson,
+    Membership, Person, Role, RoleGroup, RoleMembership, RoleScope, Scrubbed, Stamp, Stored, Whose,
 };
 use self::outages::Outages;
 pub use self::readers::Reader;
 use self::readers::Readers;
 pub use self::replica::Replica;
+pub use self::retention::{Aging, Swept};
 pub use self::run::{Disagreement, Run, RunItem, RunKind, RunState};
 pub use self::run_note::{NoteKind, RunNote};
 pub use self::sql::rfc3339;
@@ -91,6 +93,8 @@ pub struct Store {
     writer: Arc<Writer>,
     readers: Arc<Readers>,
     outages: Arc<Outages>,
+    /// Columns of people that are never stored.
+    excluded: Arc<FieldSet>,
 }
 
 impl Store {
@@ -99,7 +103,19 @@ impl Store {
         let target = address::target_of(url)?;
         let (writer, task) = Writer::start(&target);
         let readers = Arc::new(Readers::new(target.clone()));
-        Ok((Self { target, writer: Arc::new(writer), readers, outages: Arc::default() }, task))
+        let (outages, excluded) = (Arc::default(), Arc::default());
+        Ok((Self { target, writer: Arc::new(writer), readers, outages, excluded }, task))
+    }
+
+    /// The same database, into which no values of these columns of people get.
+    #[must_use]
+    pub fn excluding(self, fields: FieldSet) -> Self {
+        Self { excluded: Arc::new(fields), ..self }
+    }
+
+    /// The columns of people that are never stored.
+    pub fn excluded(&self) -> &Arc<FieldSet> {
+        &self.excluded
     }
 
     /// Where it is, for people; never with a password.
@@ -138,9 +154,11 @@ impl Store {
         migrate::script(self.target.dialect())
     }
 
-    /// Brings a value of DingTalk's to what this database can hold, so that it is stored and compared as that.
-    pub(crate) fn fitted<F: Fit>(&self, mut value: F) -> F {
+    /// Brings a value of DingTalk's to what this database can hold, and is to hold, so that it is stored and compared as
+    /// that.
+    pub(crate) fn fitted<F: Fit + LeaveOut>(&self, mut value: F) -> F {
         value.fit(self.target.dialect());
+        value.leave_out(&self.excluded);
         value
     }
 

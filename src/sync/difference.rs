@@ -7,7 +7,7 @@ use super::employee::{self, settle};
 use super::permission::FieldPermission;
 use super::{convert, department, roles};
 use crate::lane::Lane;
-use crate::store::{Difference, Disagreement, Entity, Fate, RoleScope, RunItem, Stored};
+use crate::store::{Difference, Disagreement, Entity, Fate, LeaveOut as _, RoleScope, RunItem, Stored};
 
 const BATCH: usize = 500;
 
@@ -49,7 +49,11 @@ impl Context {
     pub(super) async fn person_difference(&self, userid: &str) -> Result<PersonCompared, WorkError> {
         let look = self.look_at_person(Lane::Background, userid).await?;
         let mut reader = self.store.reader().await?;
-        let before = reader.employee(&self.corp_id, userid).await?;
+        let mut before = reader.employee(&self.corp_id, userid).await?;
+        if let Some(before) = &mut before {
+            // What is not stored any more is erased, and no difference.
+            before.row.leave_out(self.store.excluded());
+        }
         let item =
             |disagreement, fields: &[_]| Some(RunItem::new(Entity::Employee, userid, disagreement, fields));
         let answer = match look {

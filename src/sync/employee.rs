@@ -1,5 +1,6 @@
 //! A person's own read: the only one that overwrites his row, departments and roles.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,8 +17,8 @@ use crate::config::Guard;
 use crate::dingtalk::Class;
 use crate::lane::Lane;
 use crate::store::{
-    ANSWER_LAG, Action, Claim, Conn, Entity, Expectations, Fate, Finish, Membership, Operation, Person,
-    Stamp, Standing, StoreError, Stored,
+    ANSWER_LAG, Action, Claim, Conn, Entity, Expectations, Fate, FieldSet, Finish, LeaveOut as _, Membership,
+    Operation, Person, Stamp, Standing, StoreError, Stored,
 };
 
 /// After values were kept because a field permission seems to be gone: that verdict is then outdated.
@@ -32,6 +33,8 @@ pub(super) struct Answer {
     pub(super) lost: Vec<FieldPermission>,
     /// Departments that are missing from the answer because they are hidden from us.
     pub(super) hidden: Vec<i64>,
+    /// Columns that are not to be stored, whatever the stored row holds of them.
+    pub(super) excluded: Arc<FieldSet>,
 }
 
 /// What a look at a person brought.
@@ -51,13 +54,17 @@ impl Context {
             Err(error) if error.class == Class::Hidden => return Ok(Look::Hidden),
             Err(error) => return Err(error.into()),
         };
-        let before = self.store.reader().await?.employee(&self.corp_id, userid).await?;
+        let excluded = Arc::clone(self.store.excluded());
+        let mut before = self.store.reader().await?.employee(&self.corp_id, userid).await?;
+        if let Some(before) = &mut before {
+            before.row.leave_out(&excluded);
+        }
         let (mut lost, mut hidden) = (Vec::new(), Vec::new());
         if let Some(before) = before.filter(|before| !is_replaced(before, &person)) {
             lost = self.lost_permissions(lane, userid, &before.row.row, &person.row).await?;
             hidden = self.hidden_memberships(lane, &before.row.departments, &person.departments).await?;
         }
-        Ok(Look::Present(Box::new(Answer { person, lost, hidden })))
+        Ok(Look::Present(Box::new(Answer { person, lost, hidden, excluded })))
     }
 
     pub(super) async fn work_on_employee(&self, claim: &Claim) -> Result<(), WorkError> {
@@ -65,7 +72,7 @@ impl Context {
         let finish =
             FinishEmployee { claim: claim.clone(), look, guard: self.guard, stamp: self.stamp(claim) };
         let done = self.write(finish).await?;
-        if done.replaced {
+        if done.recycled {
             tracing::warn!(
                 corp = self.name,
                 "a userid came back with another unionid: another person has it now, and the row was overwritten"
@@ -76,12 +83,20 @@ impl Context {
     }
 }
 
-/// The same userid, but another person: the unionid tells (`contacts-api.md §5.1`).
+/// The same userid, but another person: the unionid tells (`contacts-api.md §5.1`). Nobody can say who somebody was whose
+/// personal columns were erased after he had gone: who comes then is new.
 fn is_replaced(before: &Stored<Person>, after: &Person) -> bool {
+    if before.deleted_at.is_some() && is_erased(&before.row) {
+        return true;
+    }
     match (&before.row.row.unionid, &after.row.unionid) {
         (Some(was), Some(is)) => was != is,
         _ => false,
     }
+}
+
+fn is_erased(person: &Person) -> bool {
+    person.row.unionid.is_none() && person.row.name.is_none()
 }
 
 /// Puts together what the mirror is to hold, from what it holds and what DingTalk answered.
@@ -114,6 +129,7 @@ pub(super) fn settle(
         let kept = before.row.departments.iter().filter(|known| answer.hidden.contains(&known.dept_id));
         person.departments.extend(kept.cloned().map(|known| Membership { is_main: None, ..known }));
         person.departments.sort();
+        person.leave_out(&answer.excluded);
         stored_main = before.row.row.main_dept_id.filter(|main| answer.hidden.contains(main));
     }
     person.row.detail_read_at = same.and_then(|before| before.row.row.detail_read_at).or(Some(now));
@@ -148,7 +164,8 @@ struct FinishEmployee {
 
 struct Done {
     finish: Finish,
-    replaced: bool,
+    /// Another person has the userid than before.
+    recycled: bool,
 }
 
 impl Operation for FinishEmployee {
@@ -157,7 +174,7 @@ impl Operation for FinishEmployee {
     async fn run(&self, conn: &mut Conn) -> Result<Done, StoreError> {
         let userid = self.claim.object_id.as_str();
         let before = conn.employee(&self.stamp.corp_id, userid).await?;
-        let mut replaced = false;
+        let mut recycled = false;
         let reading = match &self.look {
             Look::Hidden => Reading::of(Standing::Hidden, None),
             Look::Gone => {
@@ -168,7 +185,8 @@ impl Operation for FinishEmployee {
                 let role_ids: Vec<i64> = answer.person.roles.iter().map(|role| role.role_id).collect();
                 let scopes = conn.role_scopes_of(&self.stamp.corp_id, userid, &role_ids).await?;
                 let (after, fate) = settle(before.as_ref(), answer, &scopes, self.stamp.now);
-                replaced = fate == Fate::Replaced;
+                let replaced = fate == Fate::Replaced;
+                recycled = before.as_ref().is_some_and(|before| replaced && !is_erased(&before.row));
                 let action = conn.write_employee(userid, before.as_ref(), &after, fate, &self.stamp).await?;
                 guard::release(conn, &self.claim, &self.stamp.corp_id, Entity::Employee).await?;
                 if let Some(before) = &before {
@@ -195,7 +213,7 @@ impl Operation for FinishEmployee {
         };
         let finish = conclude(&self.claim, reading, self.stamp.now);
         conn.finish(&self.claim, &finish, self.stamp.now);
-        Ok(Done { finish, replaced })
+        Ok(Done { finish, recycled })
     }
 }
 
@@ -240,7 +258,7 @@ mod tests {
     }
 
     fn answer(person: Person) -> Answer {
-        Answer { person, lost: Vec::new(), hidden: Vec::new() }
+        Answer { person, lost: Vec::new(), hidden: Vec::new(), excluded: Arc::default() }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::context::Context;
 use super::dispatch::dispatch;
 use super::held::HeldNotice;
 use super::permission::FieldPermissions;
+use super::retention::keep_retention;
 use super::runs::carry_out_runs;
 use super::schedule::schedule;
 use super::unexpected::Nonsense;
@@ -44,6 +45,7 @@ pub enum EngineError {
 pub struct Engine {
     corps: Vec<(Arc<Context>, Corp)>,
     address: Arc<AddressAllowance>,
+    retention: config::Retention,
 }
 
 impl Engine {
@@ -87,7 +89,7 @@ impl Engine {
             };
             corps.push((Arc::new(context), corp.clone()));
         }
-        Ok(Self { corps, address })
+        Ok(Self { corps, address, retention: config.retention })
     }
 
     /// The contexts, in the order of the organisations' names.
@@ -124,7 +126,7 @@ impl Engine {
         self.contexts().for_each(|context| context.client.share(processes));
     }
 
-    /// What only one process may do, for every organisation: runs and schedules. Ends when `term` does.
+    /// What only one process may do, for every organisation: runs, schedules, tidying up. Ends when `term` does.
     pub(super) fn lead(
         &self,
         reconcile: config::Reconcile,
@@ -132,6 +134,8 @@ impl Engine {
         pulse: &Pulse,
     ) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
+        let contexts = self.contexts().cloned().collect();
+        tasks.spawn(keep_retention(contexts, self.retention, term.clone(), pulse.clone()));
         for (context, corp) in &self.corps {
             tasks.spawn(carry_out_runs(Arc::clone(context), term.clone(), pulse.clone()));
             let takes_callbacks = corp.callback.is_some();

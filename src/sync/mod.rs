@@ -19,6 +19,7 @@ mod lead;
 mod outcome;
 mod permission;
 mod references;
+mod retention;
 mod roles;
 mod runs;
 mod schedule;
@@ -37,6 +38,7 @@ pub use self::held::{Decided, Decision};
 pub use self::hints::classify;
 pub use self::lead::lead;
 pub use self::permission::FieldPermission;
+pub use self::retention::{Erased, Forget};
 
 /// How long an object stays with a worker that shows no sign of life. Leases are renewed four times in that time.
 const LEASE: Duration = Duration::from_secs(20);

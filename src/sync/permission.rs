@@ -108,11 +108,6 @@ impl FieldPermissions {
         FieldPermission::ALL.into_iter().filter(|permission| self.is_lost(*permission)).collect()
     }
 
-    /// The columns whose absence means nothing at the moment.
-    pub(super) fn unreliable_columns(&self) -> Vec<&'static str> {
-        self.lost().into_iter().flat_map(FieldPermission::columns).copied().collect()
-    }
-
     /// Notes the verdict; true if it is news.
     fn note_lost(&self, permission: FieldPermission) -> bool {
         let mut verdicts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -122,6 +117,13 @@ impl FieldPermissions {
 }
 
 impl Context {
+    /// The columns whose absence from an answer means nothing: those of permissions that seem to be gone, and those that
+    /// are not stored.
+    pub(super) fn unreliable_columns(&self) -> Vec<&'static str> {
+        let lost = self.permissions.lost().into_iter().flat_map(FieldPermission::columns).copied();
+        lost.chain(self.store.excluded().names().iter().copied()).collect()
+    }
+
     /// The permissions whose fields `after` lacks because they are not permitted any more, not because they were cleared.
     pub(super) async fn lost_permissions(
         &self,

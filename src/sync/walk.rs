@@ -50,7 +50,7 @@ impl Context {
             claim: claim.clone(),
             dept_id,
             stamp: self.stamp(claim),
-            unreliable: self.permissions.unreliable_columns(),
+            unreliable: self.unreliable_columns(),
             children: None,
             page: Vec::new(),
             progress: None,

@@ -14,5 +14,6 @@ mod hostile;
 mod live;
 mod operation;
 mod organisations;
+mod privacy;
 mod pull;
 mod reconcile;

@@ -272,7 +272,9 @@ fn replay(database: &Database, corp_id: &str, tables: &Tables, differences: &mut
         let known = replayed.get(&key).map(|(lives, _)| *lives);
         let fits = match action.as_str() {
             "insert" => known != Some(true),
-            "update" | "delete" => known == Some(true),
+            // What is personal of somebody who is gone may still be erased, which does not bring him back.
+            "update" => known.is_some(),
+            "delete" => known == Some(true),
             "restore" => known == Some(false),
             _ => false,
         };
@@ -284,7 +286,9 @@ fn replay(database: &Database, corp_id: &str, tables: &Tables, differences: &mut
             entry.1.clear();
         }
         entry.1.extend(values);
-        entry.0 = action != "delete";
+        if action != "update" {
+            entry.0 = action != "delete";
+        }
     }
     let living = |entity: &str| -> BTreeMap<String, Row> {
         let mine = replayed.iter().filter(|((kind, _), (lives, _))| kind == entity && *lives);

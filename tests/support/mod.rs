@@ -133,6 +133,11 @@ impl Daemon {
         &self.database
     }
 
+    /// The database, for looking at it while the daemon is started and stopped.
+    pub(crate) fn shared_database(&self) -> Arc<Database> {
+        Arc::clone(&self.database)
+    }
+
     /// Adds to one organisation's table.
     pub(crate) fn configure_corp(&self, corp: &str, more: &str) {
         let (config, table) = (self.configuration(), format!("[corps.{corp}]\n"));

@@ -2,16 +2,22 @@
 
 mod department;
 mod employee;
+mod erase;
+mod fields;
 mod listed;
 mod role;
+mod scrub;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 
 pub use self::department::Department;
 pub use self::employee::{Employee, Membership, Person, RoleMembership};
+pub use self::erase::Whose;
+pub use self::fields::{FieldSet, LeaveOut};
 pub use self::listed::{ListedOutcome, ListedPerson};
 pub use self::role::{Role, RoleGroup, RoleScope};
+pub use self::scrub::Scrubbed;
 
 use super::change::{Action, Entity, JsonObject, PendingChange, Provenance, json_text};
 use super::dialect::Dialect;

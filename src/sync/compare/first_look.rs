@@ -67,7 +67,7 @@ impl Comparison<'_> {
     /// Compares the members of a department by its pages.
     async fn members(&mut self, dept_id: i64) -> Result<(), WorkError> {
         let context = self.context;
-        let mut unreliable = context.permissions.unreliable_columns();
+        let mut unreliable = context.unreliable_columns();
         unreliable.extend(&self.unreliable);
         let mut seen = Seen::default();
         let mut cursor = 0;
