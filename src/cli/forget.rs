@@ -53,7 +53,7 @@ async fn erase(app: &App, session: &Session, context: &Context, id: &str) -> Res
         };
         return Err(Failure::usage(format!("{userid} is not gone, and would be stored again: {remedy}")));
     }
-    let erased = context.forget(userid.clone(), Forget { who: who(app) }).await?;
+    let erased = context.forget(userid.clone(), Forget { who: app.who() }).await?;
     if app.global.json {
         output::json(&json!({ "corp": context.name, "userid": userid, "erased": erased }))?;
     } else {
@@ -64,18 +64,6 @@ async fn erase(app: &App, session: &Session, context: &Context, id: &str) -> Res
         ))?;
     }
     Ok(Exit::Done)
-}
-
-/// Who uses the command line, as the audit trail names him.
-fn who(app: &App) -> String {
-    let variable = |wanted: &str| {
-        app.environment
-            .iter()
-            .find(|(name, value)| name == wanted && !value.is_empty())
-            .map(|(_, value)| value)
-    };
-    let user = variable("SUDO_USER").or_else(|| variable("USER")).or_else(|| variable("LOGNAME"));
-    format!("command line: {}", user.map_or("unknown", String::as_str))
 }
 
 async fn resolve(session: &Session, context: &Context, id: &str) -> Result<String, Failure> {

@@ -112,7 +112,7 @@ impl App {
 
     /// Who uses the command line, for the audit trail.
     fn who(&self) -> String {
-        let user = ["USER", "LOGNAME"].iter().find_map(|wanted| {
+        let user = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|wanted| {
             let found = self.environment.iter().find(|(name, value)| name == wanted && !value.is_empty());
             found.map(|(_, value)| value.clone())
         });

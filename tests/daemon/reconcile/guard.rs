@@ -129,3 +129,29 @@ async fn departments_without_members_are_never_held() {
     daemon.agrees_with(&sim, "main").await;
     daemon.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_are_held_and_approved_like_people() {
+    let sim = simulator(120, 12, 1).await;
+    let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
+    daemon.configure_more("[guard]\nmax_deletions = 1\nmax_share = 0.01\n");
+    daemon.follow(&sim).await;
+    sim.set_callback(None);
+    let roles: Vec<i64> =
+        sim.truth(Subject::Roles).filter_map(|role| role["role_id"].as_i64()).take(3).collect();
+    for &role_id in &roles {
+        sim.change(&Change::RoleDelete { role_id, silently: false }).unwrap();
+    }
+    let report = run_json(&daemon, &["reconcile"], 2).await;
+    assert_eq!((&report["found"]["held"], &report["held"]), (&json!(3), &json!(3)), "{report:#}");
+    let gone = "SELECT count(*) FROM ding_role WHERE deleted_at IS NOT NULL";
+    assert_eq!(daemon.database().number(gone), 0);
+    let status = daemon.status("main").await.unwrap();
+    assert_eq!(status["reconcile"]["held"]["objects"]["role"], 3, "{status:#}");
+    let done = run_json(&daemon, &["reconcile", "approve"], 0).await;
+    assert_eq!(done["deleted"], 3, "{done:#}");
+    assert_eq!(daemon.database().number(gone), 3);
+    run(&daemon, &["reconcile"], 0).await;
+    daemon.agrees_with(&sim, "main").await;
+    daemon.stop().await;
+}

@@ -1,9 +1,9 @@
 //! Nothing is concluded from lists that are incomplete, nor from an answer that people's own contradict.
 
-use dingsync::sim::{Sim, Subject};
+use dingsync::sim::{Change, Sim, Subject};
 use serde_json::json;
 
-use super::{CHANGES, DELETED, GONE, notes, run_json};
+use super::{CHANGES, DELETED, GONE, notes, run, run_json};
 use crate::support::{Daemon, UNBOUNDED, simulator};
 
 /// The department with the most direct members, and how many.
@@ -54,4 +54,51 @@ async fn a_list_that_is_empty_or_cut_off_deletes_nobody_and_makes_the_run_partia
     assert_eq!(run["state"], "complete", "{run:#}");
     daemon.agrees_with(&sim, "main").await;
     daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_that_end_too_early_are_noticed_by_who_is_missing_and_by_the_number_of_people() {
+    let sim = simulator(160, 2, 1).await;
+    let daemon = Daemon::new(&[&sim], UNBOUNDED);
+    run(&daemon, &["bootstrap"], 0).await;
+    let before = daemon.database().number(CHANGES);
+    let (dept_id, members) = largest(&sim);
+    sim.merge_faults(&json!({ "cut_lists": { dept_id.to_string(): 40 } })).unwrap();
+    let report = run_json(&daemon, &["reconcile", "--quick"], 1).await;
+    let said = notes(&report, "unread").join("\n");
+    assert!(said.contains(&format!("leaves out {} people", members - 40)), "{report:#}");
+    nothing_happened(&daemon, before);
+
+    // Nobody here knows of the new ones, so that nobody misses them; but DingTalk counts them.
+    sim.merge_faults(&json!({ "cut_lists": { dept_id.to_string(): members } })).unwrap();
+    sim.change(&Change::PeopleImport { count: 30, departments: vec![dept_id] }).unwrap();
+    let report = run_json(&daemon, &["reconcile"], 1).await;
+    assert_eq!(report["state"], "partial");
+    assert!(notes(&report, "count").join("\n").contains("190"), "{report:#}");
+    sim.merge_faults(&json!({ "cut_lists": null })).unwrap();
+    let report = run_json(&daemon, &["reconcile", "--quick"], 0).await;
+    assert_eq!(report["found"]["created"], 30, "{report:#}");
+    run(&daemon, &["verify"], 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_department_that_is_said_to_be_gone_with_people_in_it_is_not_believed() {
+    let sim = simulator(120, 12, 1).await;
+    let daemon = Daemon::new(&[&sim], UNBOUNDED);
+    run(&daemon, &["bootstrap"], 0).await;
+    let before = daemon.database().number(CHANGES);
+    let place = |person: serde_json::Value| person["departments"][0]["dept_id"].as_i64();
+    let dept_id = sim.truth(Subject::Users).filter_map(place).find(|dept_id| *dept_id != 1).unwrap();
+    sim.merge_faults(&json!({ "denied_departments": [dept_id] })).unwrap();
+    for arguments in [&["reconcile", "--quick"][..], &["reconcile"]] {
+        let report = run_json(&daemon, arguments, 1).await;
+        let said = notes(&report, "unread").join("\n");
+        assert!(said.contains(&format!("department {dept_id}")), "{report:#}");
+        nothing_happened(&daemon, before);
+    }
+    let living =
+        format!("SELECT count(*) FROM ding_department WHERE dept_id = {dept_id} AND deleted_at IS NULL");
+    assert_eq!(daemon.database().number(&living), 1);
+    sim.merge_faults(&json!({ "denied_departments": [] })).unwrap();
+    run(&daemon, &["reconcile"], 0).await;
 }

@@ -4,20 +4,20 @@ use dingsync::sim::Plan;
 use serde_json::json;
 
 use super::{CHANGES, run, run_json};
-use crate::support::{Daemon, UNBOUNDED, mirror, simulator};
+use crate::support::{Daemon, UNBOUNDED, is_at_rest, mirror, simulator};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn half_of_two_thousand_events_lost_is_found_repaired_and_found_no_more() {
-    let sim = simulator(300, 30, 1).await;
+    let sim = simulator(1_000, 80, 1).await;
     sim.merge_faults(&json!({ "events": { "loss_share": 0.5 } })).unwrap();
     let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
     // As many leave in these seconds as in a year.
     daemon.configure_more("[guard]\nmax_deletions = 0\n");
     daemon.follow(&sim).await;
-    sim.live(&Plan { count: 2_000, interval_ms: 1.0, ..Plan::default() });
+    sim.live(&Plan { count: 2_000, interval_ms: 1.0, focus_share: 0.0, ..Plan::default() });
     sim.life_ended().await;
     sim.settled().await;
-    daemon.at_rest("main").await;
+    daemon.wait("main", "rest", is_at_rest).await;
     let lost = mirror::differences(daemon.database(), &sim).len();
     assert!(lost > 100, "only {lost} differences: the test shows nothing");
     let found = run_json(&daemon, &["verify"], 2).await;
@@ -64,7 +64,7 @@ async fn nothing_is_written_where_nothing_differs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reconcile_that_is_killed_anywhere_ends_right() {
-    let sim = simulator(250, 25, 1).await;
+    let sim = simulator(120, 12, 1).await;
     let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
     daemon.follow(&sim).await;
     sim.set_callback(None);
@@ -77,7 +77,7 @@ async fn a_reconcile_that_is_killed_anywhere_ends_right() {
             command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
         // Calls are counted, not seconds: the points lie all over a run, from its first call to its repairs.
         let calls = || sim.counters().calls.values().map(|count| count.total).sum::<u64>();
-        let (begin, wanted) = (calls(), 1 + point * point * 6 + sim.status().people as u64 % 7);
+        let (begin, wanted) = (calls(), 1 + point * point * 4 + sim.status().people as u64 % 7);
         crate::support::until("the run has made its calls, or is over", || {
             calls() >= begin + wanted || (calls() > begin && daemon.database().number(open) == 0)
         })
