@@ -135,10 +135,16 @@ async fn roles_are_held_and_approved_like_people() {
     let sim = simulator(120, 12, 1).await;
     let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
     daemon.configure_more("[guard]\nmax_deletions = 1\nmax_share = 0.01\n");
+    sim.change(&Change::RoleGroupCreate { name: "临时".to_owned() }).unwrap();
+    let group = sim.truth(Subject::RoleGroups).find(|group| group["name"] == "临时").unwrap();
+    let group_id = group["group_id"].as_i64().unwrap();
+    for number in 0..3 {
+        sim.change(&Change::RoleCreate { group_id, name: format!("临时{number}") }).unwrap();
+    }
     daemon.follow(&sim).await;
     sim.set_callback(None);
-    let roles: Vec<i64> =
-        sim.truth(Subject::Roles).filter_map(|role| role["role_id"].as_i64()).take(3).collect();
+    let of_group = sim.truth(Subject::Roles).filter(|role| role["group_id"] == group_id);
+    let roles: Vec<i64> = of_group.filter_map(|role| role["role_id"].as_i64()).collect();
     for &role_id in &roles {
         sim.change(&Change::RoleDelete { role_id, silently: false }).unwrap();
     }
