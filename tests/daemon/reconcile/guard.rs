@@ -135,11 +135,11 @@ async fn roles_are_held_and_approved_like_people() {
     let sim = simulator(120, 12, 1).await;
     let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
     daemon.configure_more("[guard]\nmax_deletions = 1\nmax_share = 0.01\n");
-    sim.change(&Change::RoleGroupCreate { name: "临时".to_owned() }).unwrap();
-    let group = sim.truth(Subject::RoleGroups).find(|group| group["name"] == "临时").unwrap();
+    sim.change(&Change::RoleGroupCreate { name: "演练".to_owned() }).unwrap();
+    let group = sim.truth(Subject::RoleGroups).find(|group| group["name"] == "演练").unwrap();
     let group_id = group["group_id"].as_i64().unwrap();
     for number in 0..3 {
-        sim.change(&Change::RoleCreate { group_id, name: format!("临时{number}") }).unwrap();
+        sim.change(&Change::RoleCreate { group_id, name: format!("演练{number}") }).unwrap();
     }
     daemon.follow(&sim).await;
     sim.set_callback(None);
