@@ -4,6 +4,7 @@
 //! Callbacks mark objects as dirty; workers re-read each dirty object and make the mirror agree with
 //! what they read. A bootstrap, a reconcile and an operator mark objects the same way.
 
+pub mod answers;
 pub mod cli;
 pub mod clock;
 pub mod config;

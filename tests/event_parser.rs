@@ -173,3 +173,16 @@ fn an_id_that_a_database_would_change_or_confuse_is_no_key() {
         assert!(!key(id).starts_with("id:"), "{id:?}");
     }
 }
+
+#[test]
+fn an_id_that_nobody_can_have_marks_nobody() {
+    let longest = "u".repeat(191);
+    let message = serde_json::json!({
+        "EventType": "user_modify_org",
+        "UserId": [longest, "u".repeat(192), "nul\u{0}", "工号 7"],
+        "OptStaffId": "o".repeat(300),
+    });
+    let event = Event::parse(message.to_string()).expect("an event");
+    assert_eq!(event.userids, [longest, "工号 7".to_owned()]);
+    assert_eq!(event.operator_userid, None);
+}

@@ -4,7 +4,10 @@ mod check;
 mod config;
 mod decide;
 mod demo;
+mod desk;
+mod events;
 mod exit;
+mod explain;
 mod findings;
 mod forget;
 mod health;
@@ -14,9 +17,12 @@ mod progress;
 mod runs;
 mod serve;
 mod session;
+mod subject;
 mod sync;
+mod tasks;
 
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -39,6 +45,9 @@ With an account: write dingsync.toml, then `dingsync check`, then `dingsync serv
 Exit codes: 0 done, 1 failed or only partly done, 2 differences found or deletions held,
 64 wrong usage or configuration, 75 try again later.
 Results go to stdout, log lines to stderr.";
+
+/// Characters of a name in the audit trail.
+const LONGEST_WHO: usize = 200;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -76,6 +85,14 @@ enum Command {
     Verify,
     /// Read one person, department or role again, now
     Sync(sync::SyncArgs),
+    /// Explain one person, department or role: what is stored and why, what waits, what DingTalk says now
+    Explain(explain::ExplainArgs),
+    /// List, show and replay the events that came
+    #[command(subcommand)]
+    Events(events::EventsCommand),
+    /// List, show, retry and discard what waits to be read, or is set aside
+    #[command(subcommand)]
+    Tasks(tasks::TasksCommand),
     /// Erase what is personal of somebody who is gone, in the change log too
     Forget(forget::ForgetArgs),
     /// Check configuration, database, credentials, permissions, scope, clock and callback before the first start
@@ -110,13 +127,16 @@ impl App {
         Ok(config)
     }
 
-    /// Who uses the command line, for the audit trail.
+    /// Whoever runs the command, as the audit trail names him.
     fn who(&self) -> String {
-        let user = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|wanted| {
+        let variable = |wanted: &str| {
             let found = self.environment.iter().find(|(name, value)| name == wanted && !value.is_empty());
             found.map(|(_, value)| value.clone())
-        });
-        format!("command line: {}", user.as_deref().unwrap_or("unknown"))
+        };
+        let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(variable);
+        let owner = || std::fs::metadata("/proc/self").map(|own| format!("uid {}", own.uid()));
+        let user = user.or_else(|| owner().ok()).unwrap_or_else(|| "unknown".to_owned());
+        format!("command line: {user}").chars().take(LONGEST_WHO).collect()
     }
 
     /// Leaves only what `--corp` names.
@@ -191,6 +211,9 @@ async fn run(app: App, command: Command) -> Result<Exit, Failure> {
         Command::Reconcile(args) => runs::reconcile(app, args).await,
         Command::Verify => runs::verify(app).await,
         Command::Sync(args) => sync::sync(app, args).await,
+        Command::Explain(args) => explain::explain(app, args).await,
+        Command::Events(command) => events::events(app, command).await,
+        Command::Tasks(command) => tasks::tasks(app, command).await,
         Command::Forget(args) => forget::forget(app, args).await,
         Command::Check(args) => check::check(app, args).await,
         Command::Migrate(args) => migrate::migrate(app, args).await,

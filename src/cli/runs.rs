@@ -12,6 +12,7 @@ use super::findings::Report;
 use super::progress::{Details, follow, follow_daemon, follow_details, unless_interrupted};
 use super::session::Session;
 use super::{App, output};
+use crate::answers::{Requester, request_run};
 use crate::config::Needs;
 use crate::store::{Run, RunKind, RunState};
 use crate::sync::Context;
@@ -51,7 +52,7 @@ async fn compare(app: App, kind: RunKind, quick: bool, command: &str) -> Result<
     let mut results = Vec::new();
     let contexts: Vec<Arc<Context>> = session.engine.contexts().cloned().collect();
     for context in &contexts {
-        let run = carry_out(&session, context, kind, quick).await?;
+        let run = carry_out(&app, &session, context, kind, quick).await?;
         let held = session.store.reader().await?.held_count(&context.corp_id).await?;
         let report = Report::read(&session.store, run.id, held).await?;
         exit = exit.max(match (run.state, kind) {
@@ -89,7 +90,7 @@ pub(super) async fn bootstrap(app: App) -> Result<Exit, Failure> {
     let mut results = Vec::new();
     let contexts: Vec<Arc<Context>> = session.engine.contexts().cloned().collect();
     for context in &contexts {
-        let run = carry_out(&session, context, RunKind::Bootstrap, false).await?;
+        let run = carry_out(&app, &session, context, RunKind::Bootstrap, false).await?;
         let details = match run.state {
             RunState::Complete | RunState::Partial => {
                 let followed = follow_details(&session.store, context);
@@ -164,12 +165,14 @@ fn tell_pull(
 
 /// Waits until a run is over, whoever does it, and shows how far it is.
 async fn carry_out(
+    app: &App,
     session: &Session,
     context: &Arc<Context>,
     kind: RunKind,
     quick: bool,
 ) -> Result<Run, Failure> {
-    let run_id = context.request_run(kind, quick).await?;
+    let requester = Requester { who: &app.who(), now: app.clock.now() };
+    let run_id = request_run(&session.store, &context.corp_id, kind, quick, &requester).await?;
     if !session.is_alone() {
         return leave_to_daemon(session, context, kind, run_id).await;
     }

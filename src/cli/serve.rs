@@ -209,6 +209,8 @@ impl<'app> Daemon<'app> {
             pulses: self.tasks.pulses(),
             metrics: self.metrics.clone(),
             tokens: self.config.ops.tokens.clone(),
+            listen: self.config.ops.listen.clone(),
+            hosts: self.config.ops.hosts.clone(),
             stopping: self.tasks.shutdown(),
             clock: Arc::clone(&self.clock),
         });

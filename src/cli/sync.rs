@@ -3,21 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
-use jiff::Timestamp;
+use clap::Args;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tracing::info;
 
 use super::exit::{Exit, Failure};
 use super::session::Session;
+use super::subject::Subject;
 use super::{App, output};
+use crate::answers::{self, Requester};
 use crate::config::Needs;
 use crate::dingtalk::client::Condition;
-use crate::lane::Lane;
-use crate::store::{
-    CATALOGUE, Cause, Conn, Entity, Hint, Kind, LoggedChange, ObjectState, Operation, Standing, StoreError,
-};
+use crate::store::{Entity, Kind, LoggedChange, ObjectState, Standing, StoreError};
 use crate::sync::Context;
 
 const LOOK: Duration = Duration::from_millis(100);
@@ -26,43 +24,10 @@ const REPORT: Duration = Duration::from_secs(5);
 /// How long somebody who waits for one object is kept waiting.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum What {
-    /// A person
-    Employee,
-    /// A department, with its children and members
-    Department,
-    /// A role, with its members
-    Role,
-}
-
 #[derive(Debug, Args)]
 pub(super) struct SyncArgs {
-    /// What to read
-    what: What,
-    /// Its id in DingTalk, or `name:…`; a person also by `mobile:…` or `job:…`
-    id: String,
-}
-
-impl What {
-    fn entity(self) -> Entity {
-        match self {
-            Self::Employee => Entity::Employee,
-            Self::Department => Entity::Department,
-            Self::Role => Entity::Role,
-        }
-    }
-
-    /// What has to be read for it: the first one is the object itself.
-    fn reads(self, id: &str) -> Vec<(Kind, String)> {
-        match self {
-            Self::Employee => vec![(Kind::Employee, id.to_owned())],
-            Self::Department => vec![(Kind::Department, id.to_owned()), (Kind::Walk, id.to_owned())],
-            Self::Role => {
-                vec![(Kind::RoleCatalogue, CATALOGUE.to_owned()), (Kind::RoleMembers, id.to_owned())]
-            }
-        }
-    }
+    #[command(flatten)]
+    subject: Subject,
 }
 
 pub(super) async fn sync(app: App, args: SyncArgs) -> Result<Exit, Failure> {
@@ -84,15 +49,13 @@ async fn read_again(
     session: &mut Session,
     context: &Context,
 ) -> Result<Exit, Failure> {
-    let id = resolve(session, context, args).await?;
-    let reads = args.what.reads(&id);
+    let entity = args.subject.what.entity();
+    let id = args.subject.resolve(&session.store, &context.corp_id).await?;
+    let reads = answers::reads(entity, &id);
     let request = request_number(app);
-    let hints = reads
-        .iter()
-        .map(|(kind, id)| Hint { run_id: request, ..Hint::of(*kind, id.clone(), Lane::Live, Cause::Manual) })
-        .collect();
-    let asked = Ask { corp_id: context.corp_id.clone(), hints, now: app.clock.now() };
-    let before = session.store.write(asked).await?.output;
+    let requester = Requester { who: &app.who(), now: app.clock.now() };
+    let before =
+        answers::request_read(&session.store, &context.corp_id, entity, &id, request, &requester).await?;
     session.work();
     let answered = until_answered(session, context, request).await?;
     let states = states(session, context, &reads).await?;
@@ -101,24 +64,24 @@ async fn read_again(
             Exit::TryLater,
             anyhow::anyhow!(
                 "DingTalk has not shown {} {id} within {} s; it stays marked, and is read as soon as that is possible",
-                args.what.entity().label(),
+                entity.label(),
                 PATIENCE.as_secs(),
             ),
         ));
     }
     let (changes, beside) = {
         let mut reader = session.store.reader().await?;
-        let changes = reader.changes_of(&context.corp_id, args.what.entity(), &id, before).await?;
+        let changes = reader.changes_of(&context.corp_id, entity, &id, before).await?;
         let all = reader.manual_changes_after(&context.corp_id, before).await?;
         let beside = usize::try_from(all).unwrap_or_default().saturating_sub(changes.len());
         (changes, beside)
     };
-    let standing = standing(session, context, args.what, &id, &states).await?;
+    let standing = standing(session, context, entity, &id, &states).await?;
     let parked = states.iter().flatten().find_map(|state| state.parked_reason.clone());
     if app.global.json {
         output::json(&json!({
             "corp": context.name,
-            "entity": args.what.entity().label(),
+            "entity": entity.label(),
             "id": id,
             "dingtalk": standing.label(),
             "parked": parked,
@@ -126,7 +89,7 @@ async fn read_again(
             "changes_beside": beside,
         }))?;
     } else {
-        print(args.what, &id, standing, &changes, beside)?;
+        print(entity, &id, standing, &changes, beside)?;
         if let Some(reason) = &parked {
             output::line(format!("parked: {reason}"))?;
         }
@@ -141,39 +104,6 @@ async fn read_again(
 /// Tells this request, and whatever it leads to, from others. Runs count upwards; requests are negative.
 fn request_number(app: &App) -> i64 {
     -((app.random.number() >> 2) as i64) - 1
-}
-
-/// The id that is meant, by itself or by `mobile:…`, `job:…` or `name:…`.
-async fn resolve(session: &Session, context: &Context, args: &SyncArgs) -> Result<String, Failure> {
-    let found = match args.id.split_once(':') {
-        None => None,
-        Some((column, value)) => {
-            let mut reader = session.store.reader().await?;
-            reader.find_ids(&context.corp_id, args.what.entity(), column, value).await?
-        }
-    };
-    match found.as_deref() {
-        None => plain_id(args),
-        Some([id]) => Ok(id.clone()),
-        Some([]) => Err(Failure::usage(format!("nothing in the mirror has {}", args.id))),
-        Some(ids) => Err(Failure::usage(format!("several have {}: {}", args.id, ids.join(", ")))),
-    }
-}
-
-fn plain_id(args: &SyncArgs) -> Result<String, Failure> {
-    let is_one = match args.what {
-        What::Employee => !args.id.trim().is_empty(),
-        What::Department | What::Role => args.id.parse::<i64>().is_ok(),
-    };
-    if is_one {
-        return Ok(args.id.clone());
-    }
-    let what = args.what.entity().label();
-    let forms = match args.what {
-        What::Employee => "a userid, or mobile:…, job:… or name:…",
-        What::Department | What::Role => "a number, or name:…",
-    };
-    Err(Failure::usage(format!("`{}` is no id of a {what}: it must be {forms}", args.id)))
 }
 
 /// Waits until nothing waits any more that this request has marked; false when patience ends first.
@@ -223,13 +153,13 @@ async fn states(
 async fn standing(
     session: &Session,
     context: &Context,
-    what: What,
+    entity: Entity,
     id: &str,
     states: &[Option<ObjectState>],
 ) -> Result<Standing, StoreError> {
     let standing = states.first().cloned().flatten().map_or(Standing::Unread, |state| state.standing);
     let Ok(role_id) = id.parse() else { return Ok(standing) };
-    if what != What::Role || standing != Standing::Present {
+    if entity != Entity::Role || standing != Standing::Present {
         return Ok(standing);
     }
     let mut reader = session.store.reader().await?;
@@ -248,13 +178,13 @@ fn change_json(change: &LoggedChange) -> Result<Value, serde_json::Error> {
 }
 
 fn print(
-    what: What,
+    entity: Entity,
     id: &str,
     standing: Standing,
     changes: &[LoggedChange],
     beside: usize,
 ) -> Result<(), Failure> {
-    let entity = what.entity().label();
+    let entity = entity.label();
     let verdict = match standing {
         Standing::Unread | Standing::Present => "is there",
         Standing::Gone => "is gone",
@@ -283,20 +213,4 @@ fn print(
         }
     }
     Ok(())
-}
-
-/// Marks objects, and brings the number of the last change before that.
-struct Ask {
-    corp_id: String,
-    hints: Vec<Hint>,
-    now: Timestamp,
-}
-
-impl Operation for Ask {
-    type Output = i64;
-
-    async fn run(&self, conn: &mut Conn) -> Result<i64, StoreError> {
-        conn.hint(&self.corp_id, &self.hints, self.now).await?;
-        conn.last_change(&self.corp_id).await
-    }
 }

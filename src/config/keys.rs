@@ -88,14 +88,30 @@ pub const KEYS: &[Key] = &[
         "0s",
         "after SIGTERM callbacks are taken for so long yet, at most 5s, while `readyz` says no: for a load balancer to notice",
     ),
-    key("ops.listen", Kind::Address, "127.0.0.1:8081", "health, metrics, status; keep it off the Internet"),
+    key(
+        "ops.listen",
+        Kind::Address,
+        "127.0.0.1:8081",
+        "health, metrics, status, admin API; keep it off the Internet",
+    ),
+    key(
+        "ops.hosts",
+        Kind::List,
+        "",
+        "names by which a proxy on this machine asks for it; then a token is needed for everything",
+    ),
     key(
         "ops.tokens.*.token",
         Kind::Secret,
         "",
-        "lets its bearer use the API under `ops.listen` from other machines",
+        "lets its bearer use the API under `ops.listen`: from other machines, and to write",
     ),
-    key("ops.tokens.*.scopes", Kind::Words(TOKEN_SCOPES), "read", "what the token may do"),
+    key(
+        "ops.tokens.*.scopes",
+        Kind::Words(TOKEN_SCOPES),
+        "read",
+        "what the token may do: `read`; `operate` (replay, retry, discard, sync, compare); `approve` (held deletions); `push`",
+    ),
     key(
         "dingtalk.address_calls_per_20s",
         Kind::Count(0),

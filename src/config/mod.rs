@@ -63,7 +63,9 @@ pub struct Server {
 pub struct Ops {
     /// `address:port`.
     pub listen: String,
-    /// Who may use it from elsewhere.
+    /// Names, in small letters, by which programs of this machine may ask for it beside its own.
+    pub hosts: Vec<String>,
+    /// Who may use it from elsewhere, or to write.
     pub tokens: Vec<OpsToken>,
 }
 

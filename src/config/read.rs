@@ -49,6 +49,7 @@ pub(super) fn config(layers: &Layers, needs: Needs, problems: &mut Vec<Problem>)
     let server = (reader.text("server.listen"), reader.parsed("server.connections"));
     let shutdown_delay = reader.duration("server.shutdown_delay");
     let ops_listen = reader.text("ops.listen");
+    let hosts = reader.list("ops.hosts").into_iter().map(|host| host.to_ascii_lowercase()).collect();
     let address_calls_per_20s = reader.parsed("dingtalk.address_calls_per_20s");
     let (max_deletions, max_share) = (reader.parsed("guard.max_deletions"), reader.parsed("guard.max_share"));
     let window = reader.duration("guard.window");
@@ -60,7 +61,7 @@ pub(super) fn config(layers: &Layers, needs: Needs, problems: &mut Vec<Problem>)
     let config = Config {
         database_url: database_url?,
         server: Server { listen: server.0?, connections: server.1?, shutdown_delay: shutdown_delay? },
-        ops: Ops { listen: ops_listen?, tokens: tokens.into_iter().collect::<Option<_>>()? },
+        ops: Ops { listen: ops_listen?, hosts, tokens: tokens.into_iter().collect::<Option<_>>()? },
         address_calls_per_20s: address_calls_per_20s?,
         corps: corps.into_iter().collect::<Option<_>>()?,
         guard: Guard { max_deletions: max_deletions?, max_share: max_share?, window: window? },

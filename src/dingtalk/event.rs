@@ -16,6 +16,8 @@ use crate::hex;
 /// Longer ids are not DingTalk's; they would not fit the key of the inbox.
 const LONGEST_EVENT_ID: usize = 128;
 const LONGEST_EVENT_TYPE: usize = 64;
+/// In characters. DingTalk's own bound is 64 (`contacts-api.md`); nobody's row could have a longer key than this.
+const LONGEST_USERID: usize = 191;
 
 /// What travels beside the message on channels other than the HTTP callback: the frame headers of Stream mode
 /// (`events.md §7.2`).
@@ -98,8 +100,12 @@ impl Event {
             event_id,
             corp_id: header.corp_id.clone().or_else(|| fields.text(&["corpid"])),
             occurred_at,
-            operator_userid: fields.text(&["optstaffid"]),
-            userids: fields.texts(&["userid", "userids", "useridlist", "user_id"]),
+            operator_userid: fields.text(&["optstaffid"]).filter(|id| is_userid(id)),
+            userids: fields
+                .texts(&["userid", "userids", "useridlist", "user_id"])
+                .into_iter()
+                .filter(|id| is_userid(id))
+                .collect(),
             dept_ids,
             label_ids: fields.integers(&["labelidlist", "labelid", "roleid", "role_id"]),
             event_type,
@@ -117,6 +123,11 @@ impl Event {
 /// without the spaces at the end.
 fn is_usable_id(id: &str) -> bool {
     id.len() <= LONGEST_EVENT_ID && id.trim() == id && !id.contains(char::is_control)
+}
+
+/// Whether somebody could have this id. Of another one only the message keeps a trace.
+fn is_userid(id: &str) -> bool {
+    id.chars().count() <= LONGEST_USERID && !id.contains('\0')
 }
 
 /// The top-level fields by their lower-case names.

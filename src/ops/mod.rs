@@ -1,6 +1,7 @@
-//! The operators' listener: health, readiness, metrics, status. No business rules.
+//! The operators' listener: health, readiness, metrics, status, the admin API. No business rules.
 
 mod access;
+mod api;
 mod health;
 mod reconcile;
 mod status;
@@ -12,6 +13,7 @@ use axum::Router;
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::SharedClock;
@@ -52,8 +54,12 @@ pub struct Ops {
     pub pulses: Pulses,
     /// Counts.
     pub metrics: Metrics,
-    /// Who may read from elsewhere.
+    /// Who may use the API, from elsewhere or to write.
     pub tokens: Vec<OpsToken>,
+    /// What is listened on, as it is configured.
+    pub listen: String,
+    /// Further names under which this machine may be asked by itself.
+    pub hosts: Vec<String>,
     /// Tells the time.
     pub clock: SharedClock,
 }
@@ -61,20 +67,25 @@ pub struct Ops {
 struct Shared {
     ops: Ops,
     readiness: Readiness,
+    /// Answers that wait for news.
+    waiting: Semaphore,
 }
+
+/// How many answers wait for news at once.
+const WAITING: usize = 256;
 
 /// The routes of the operators' listener.
 pub fn router(ops: Ops) -> Router {
     let readiness = Readiness::new(ops.store.clone(), Arc::clone(&ops.in_place), ops.stopping.clone());
-    let shared = Arc::new(Shared { ops, readiness });
-    let api = Router::new()
-        .route("/api/v1/status", get(status::status))
-        .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), access::may_read));
+    let shared = Arc::new(Shared { ops, readiness, waiting: Semaphore::new(WAITING) });
+    let api = api::router(&shared);
     Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(status::metrics))
         .merge(api)
+        .fallback(api::unknown_path)
+        .method_not_allowed_fallback(api::unknown_method)
         .layer(CatchPanicLayer::new())
         .with_state(shared)
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use axum::Json;
 use axum::extract::State;
@@ -203,10 +202,6 @@ fn dingtalk(context: &Context) -> DingTalk {
 
 /// `GET /api/v1/status`
 pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Response {
-    if !shared.ops.in_place.load(Ordering::Acquire) {
-        let body = json!({ "error": "the database is not in place yet; the log says what it waits for" });
-        return (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response();
-    }
     let mut corps = BTreeMap::new();
     for corp in &shared.ops.corps {
         match shared.corp_status(corp).await {

@@ -8,14 +8,15 @@ use super::error::StoreError;
 use super::sql::args;
 use crate::store::conn::Conn;
 
-/// The indexes of migration 1 that a first pull does without.
-const SCATTERED: [(&str, &str); 4] = [
+/// The indexes of the migrations that a first pull does without.
+const SCATTERED: [(&str, &str); 5] = [
     ("ding_employee_mobile", "CREATE INDEX IF NOT EXISTS ding_employee_mobile ON ding_employee (mobile)"),
     (
         "ding_employee_job_number",
         "CREATE INDEX IF NOT EXISTS ding_employee_job_number ON ding_employee (job_number)",
     ),
     ("ding_employee_unionid", "CREATE INDEX IF NOT EXISTS ding_employee_unionid ON ding_employee (unionid)"),
+    ("ding_employee_name", "CREATE INDEX IF NOT EXISTS ding_employee_name ON ding_employee (name)"),
     (
         "ding_change_entity",
         "CREATE INDEX IF NOT EXISTS ding_change_entity ON ding_change (corp_id, entity, entity_id, seq)",

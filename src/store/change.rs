@@ -22,6 +22,11 @@ pub enum Entity {
 }
 
 impl Entity {
+    /// The one of this word.
+    pub fn of_label(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|entity| entity.label() == label)
+    }
+
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Department, Self::Employee, Self::RoleGroup, Self::Role];
 
@@ -203,19 +208,6 @@ impl Conn {
     }
 }
 
-/// A row of the change log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoggedChange {
-    /// Its number.
-    pub seq: i64,
-    /// What happened.
-    pub action: String,
-    /// The values before, JSON.
-    pub old_values: Option<String>,
-    /// The values after, JSON.
-    pub new_values: Option<String>,
-}
-
 /// Which object a change was about, and when it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangeHead {
@@ -261,29 +253,6 @@ impl Conn {
     pub async fn manual_changes_after(&mut self, corp_id: &str, after: i64) -> Result<i64, StoreError> {
         let sql = "SELECT count(*) FROM ding_change WHERE corp_id = ? AND seq > ? AND cause = 'manual'";
         self.number(sql, args![corp_id, after]).await
-    }
-
-    /// The changes of one object after the number `after`.
-    pub async fn changes_of(
-        &mut self,
-        corp_id: &str,
-        entity: Entity,
-        entity_id: &str,
-        after: i64,
-    ) -> Result<Vec<LoggedChange>, StoreError> {
-        let sql = "SELECT seq, action, old_values, new_values FROM ding_change \
-                   WHERE corp_id = ? AND entity = ? AND entity_id = ? AND seq > ? ORDER BY seq";
-        let rows = self.rows(sql, args![corp_id, entity.label(), entity_id, after]).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(LoggedChange {
-                    seq: row.integer(0)?.unwrap_or_default(),
-                    action: row.text(1)?.unwrap_or_default(),
-                    old_values: row.text(2)?,
-                    new_values: row.text(3)?,
-                })
-            })
-            .collect()
     }
 }
 

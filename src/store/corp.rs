@@ -244,12 +244,6 @@ impl Conn {
         Ok(())
     }
 
-    /// Writes without changing anything, to find out whether writing is possible.
-    pub async fn probe_write(&mut self) -> Result<(), StoreError> {
-        self.execute("UPDATE dingsync_corp SET change_seq = change_seq", &[]).await?;
-        Ok(())
-    }
-
     /// Counts a call that DingTalk meters by the month.
     pub async fn note_metered_call(&mut self, corp_id: &str, month: &str) -> Result<(), StoreError> {
         let sql = "UPDATE dingsync_corp SET \

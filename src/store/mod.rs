@@ -13,7 +13,9 @@ mod deletion;
 mod dialect;
 mod engine;
 mod error;
+mod events;
 mod exclusive;
+mod feed;
 mod fit;
 mod held;
 mod inbox;
@@ -26,6 +28,7 @@ mod readers;
 mod replica;
 mod retention;
 mod run;
+mod run_list;
 mod run_note;
 mod sql;
 mod writer;
@@ -36,21 +39,23 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
 pub use self::audit::AuditEntry;
-pub use self::change::{Action, Cause, ChangeHead, Entity, Logged, LoggedChange, Provenance, json_ids};
+pub use self::change::{Action, Cause, ChangeHead, Entity, Logged, Provenance, json_ids};
 pub use self::conn::Conn;
 pub use self::corp::{BootstrapState, CorpRecord, Snapshot};
 use self::engine::address::{self, Target};
 pub use self::error::{Outage, StoreError};
+pub use self::events::{EventStretch, EventWish, StoredEvent};
 pub use self::exclusive::ExclusiveUse;
+pub use self::feed::{FeedPage, LoggedChange};
 pub use self::held::{HeldGroup, HeldState};
 pub use self::inbox::{Arrival, Incoming};
 pub use self::ledger::{
     ANSWER_LAG, CATALOGUE, Claim, ClaimWish, Confirm, Counts, Doubt, Expectations, Finish, Hint, Kind,
-    LaneCount, ObjectState, Standing,
+    LaneCount, ObjectState, Standing, Task, TaskPlace, TaskState,
 };
 use self::mirror::Fit;
 pub use self::mirror::{
-    Department, Difference, Employee, Fate, FieldSet, Json, LeaveOut, ListedOutcome, ListedPerson,
+    Department, Difference, Employee, Fate, FieldSet, FindBy, Json, LeaveOut, ListedOutcome, ListedPerson,
     Membership, Person, Role, RoleGroup, RoleMembership, RoleScope, Scrubbed, Stamp, Stored, Whose,
 };
 use self::outages::Outages;
@@ -59,6 +64,7 @@ use self::readers::Readers;
 pub use self::replica::Replica;
 pub use self::retention::{Aging, Swept};
 pub use self::run::{Disagreement, Run, RunItem, RunKind, RunState};
+pub use self::run_list::FoundByRun;
 pub use self::run_note::{NoteKind, RunNote};
 pub use self::sql::rfc3339;
 pub use self::writer::Turn;

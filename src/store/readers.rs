@@ -4,6 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Duration, Instant};
 
 use super::conn::Conn;
 use super::engine::address::Target;
@@ -11,11 +12,14 @@ use super::error::StoreError;
 
 /// How many there are at most.
 const READERS: usize = 4;
+/// One that was idle for longer may have been closed by the server, whose own patience is longer than this.
+const IDLE: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
 pub(super) struct Readers {
     target: Target,
-    idle: Mutex<Vec<Conn>>,
+    /// Those that nobody uses, with the time since when; the last one is the freshest.
+    idle: Mutex<Vec<(Instant, Conn)>>,
     permits: Arc<Semaphore>,
 }
 
@@ -33,16 +37,16 @@ impl Readers {
         Self { target, idle: Mutex::default(), permits: Arc::new(Semaphore::new(READERS)) }
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Conn>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<(Instant, Conn)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) async fn acquire(self: &Arc<Self>) -> Result<Reader, StoreError> {
         let permit = Arc::clone(&self.permits).acquire_owned().await;
         let permit = permit.map_err(|_| StoreError::Closed("it is being closed"))?;
-        let idle = std::iter::from_fn(|| self.idle().pop()).find(Conn::is_reusable);
+        let idle = self.idle().pop().filter(|(since, _)| since.elapsed() < IDLE);
         let conn = match idle {
-            Some(conn) => conn,
+            Some((_, conn)) => conn,
             None => Conn::open_reader(&self.target).await?,
         };
         Ok(Reader { conn: Some(conn), readers: Arc::clone(self), _permit: permit })
@@ -51,7 +55,11 @@ impl Readers {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.readers.idle().extend(self.conn.take().filter(Conn::is_reusable));
+        match self.conn.take() {
+            Some(conn) if conn.is_reusable() => self.readers.idle().push((Instant::now(), conn)),
+            // What broke this one has most likely broken those that lie idle, too.
+            _ => self.readers.idle().clear(),
+        }
     }
 }
 

@@ -95,6 +95,13 @@ impl Conn {
         Ok(())
     }
 
+    /// Writes without changing anything, to find out whether writing is possible. The row is one that nobody locks beside
+    /// others, so that a look is in nobody's way.
+    pub async fn probe_write(&mut self) -> Result<(), StoreError> {
+        self.lay_out_lead().await?;
+        self.execute("UPDATE dingsync_lead SET until = until WHERE name = 'leader'", &[]).await
+    }
+
     /// Takes or keeps the lead until `until`; brings who has it then.
     pub async fn take_lead(
         &mut self,

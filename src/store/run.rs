@@ -160,7 +160,7 @@ impl RunItem {
     }
 }
 
-const COLUMNS: &str = "id, corp_id, kind, options, state, started_at, finished_at, phase, progress, total, error, \
+pub(super) const COLUMNS: &str = "id, corp_id, kind, options, state, started_at, finished_at, phase, progress, total, error, \
                        try_later";
 
 impl Conn {
@@ -298,7 +298,7 @@ impl Conn {
     }
 }
 
-fn run_of(row: &Row) -> Result<Run, StoreError> {
+pub(super) fn run_of(row: &Row) -> Result<Run, StoreError> {
     let unknown = |what: &str| StoreError::Schema(format!("the list of runs holds an unknown {what}"));
     let kind = row.text(2)?.unwrap_or_default();
     let state = row.text(4)?.unwrap_or_default();

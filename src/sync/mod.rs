@@ -16,6 +16,7 @@ mod guard;
 mod held;
 mod hints;
 mod lead;
+mod now;
 mod outcome;
 mod permission;
 mod references;
@@ -37,6 +38,7 @@ pub use self::engine::{Engine, EngineError, prepare};
 pub use self::held::{Decided, Decision};
 pub use self::hints::classify;
 pub use self::lead::lead;
+pub use self::now::{FieldNow, Now};
 pub use self::permission::FieldPermission;
 pub use self::retention::{Erased, Forget};
 

@@ -33,7 +33,8 @@ pub(super) async fn follow_references(
             .filter(|id| known.iter().all(|(known_id, ..)| known_id != id))
             .map(|id| claim.found(kind, id))
             .collect();
-        conn.hint(&stamp.corp_id, &unknown, stamp.now).await?;
+        // Somebody else may have met it since: once is enough.
+        conn.hint_unknown(&stamp.corp_id, &unknown, stamp.now).await?;
         refers_to_gone |= known.iter().any(|(_, standing, _)| *standing == Standing::Gone);
     }
     Ok(follow_roles(conn, claim, person, stamp).await? || refers_to_gone)
@@ -65,7 +66,7 @@ async fn follow_roles(
         .collect();
     if !new.is_empty() {
         conn.hint(&stamp.corp_id, &[claim.found(Kind::RoleCatalogue, CATALOGUE)], stamp.now).await?;
-        conn.hint(&stamp.corp_id, &new, stamp.now).await?;
+        conn.hint_unknown(&stamp.corp_id, &new, stamp.now).await?;
     }
     Ok(refers_to_gone)
 }

@@ -414,12 +414,16 @@ impl MemberPage {
     async fn mark_strangers(&self, conn: &mut Conn, strangers: &[String]) -> Result<(), StoreError> {
         let Stamp { corp_id, now, .. } = &self.stamp;
         let standings = conn.standings(corp_id, Kind::Employee, strangers).await?;
-        let hints: Vec<Hint> = strangers
-            .iter()
-            .filter(|userid| {
-                let standing = standings.iter().find(|known| known.0 == **userid).map(|known| known.1);
-                !matches!(standing, Some(Standing::Unread | Standing::Hidden))
-            })
+        let mut read: Vec<String> = strangers.to_vec();
+        read.retain(|userid| {
+            let standing = standings.iter().find(|known| known.0 == *userid).map(|known| known.1);
+            !matches!(standing, Some(Standing::Unread | Standing::Hidden))
+        });
+        // Whoever was read for the first time between these two looks has the role by now.
+        let holders = conn.role_holders_among(corp_id, self.role_id, &read).await?;
+        let hints: Vec<Hint> = read
+            .into_iter()
+            .filter(|userid| !holders.contains(userid))
             .map(|userid| Hint { lane: Lane::Background, ..self.claim.hint(Kind::Employee, userid) })
             .collect();
         conn.hint(corp_id, &hints, *now).await

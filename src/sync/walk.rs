@@ -171,6 +171,8 @@ impl Step {
             children.iter().filter_map(|child| Some((child.dept_id?, child))).collect();
         let ids: Vec<String> = listed.iter().map(|(id, _)| id.to_string()).collect();
         let walks = conn.standings(corp_id, Kind::Walk, &ids).await?;
+        // Before the rows: whoever stores one between the two looks has shown it.
+        let read = conn.standings(corp_id, Kind::Department, &ids).await?;
         let known = conn.child_departments(corp_id, self.dept_id).await?;
         let mut hints = Vec::new();
         for ((dept_id, child), id) in listed.iter().zip(&ids) {
@@ -184,7 +186,10 @@ impl Step {
             if is_due {
                 hints.push(self.hint(Kind::Walk, id));
             }
-            if is_due || !as_known {
+            // A first read that is still to come shows it as it is.
+            let comes =
+                read.iter().any(|(id_read, standing, _)| id_read == id && *standing == Standing::Unread);
+            if is_due || !(as_known || comes) {
                 hints.push(self.hint(Kind::Department, id));
             }
         }

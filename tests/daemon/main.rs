@@ -5,6 +5,7 @@ mod compat;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod answers;
 mod callback;
 mod commands;
 mod engines;

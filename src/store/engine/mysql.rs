@@ -17,9 +17,10 @@ use crate::store::sql::{Row, Value};
 
 /// Prepared statements that a connection keeps; the server's own bound is 16,382 for all connections.
 const STATEMENTS: usize = 200;
-/// A session of ours: instants in UTC, a value that does not fit is an error, and nothing waits for ever.
+/// A session of ours: instants in UTC, a value that does not fit is an error, and nothing waits for ever. The server
+/// closes a session, and frees what it has locked, that has said nothing for a minute: its host has died.
 const SETTINGS: &str = "SET NAMES utf8mb4 COLLATE utf8mb4_bin;\n\
-                        SET SESSION time_zone = '+00:00', SESSION innodb_lock_wait_timeout = 10, \
+                        SET SESSION time_zone = '+00:00', SESSION innodb_lock_wait_timeout = 10, SESSION wait_timeout = 60, \
                         SESSION sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION';\n\
                         SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
@@ -237,7 +238,8 @@ fn of_server(error: &ServerError) -> StoreError {
             "{} ({}); the rights that dingsync needs are in deploy/sql",
             error.message, error.code
         )),
-        // Too many connections, no database, no access, a server that goes down, a killed connection or statement.
+        // Too many connections, no database, no access, a server that goes down, a killed connection or statement, one that
+        // was silent for too long.
         1040
         | 1042..=1045
         | 1049
@@ -253,7 +255,8 @@ fn of_server(error: &ServerError) -> StoreError {
         | 1927
         | 3024
         | 3118
-        | 3159 => unavailable(Outage::Unreachable),
+        | 3159
+        | 4031 => unavailable(Outage::Unreachable),
         // These quote the value.
         1264 | 1265 | 1292 | 1366 | 1406 => StoreError::Statement(text("a value does not fit its column")),
         3140 | 3141 | 4025 => StoreError::Statement(text("a value is not JSON")),

@@ -10,6 +10,7 @@ mod effects;
 mod hint;
 mod look;
 mod reference;
+mod task;
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use jiff::Timestamp;
 
 pub(super) use self::effects::Effects;
 pub(super) use self::look::of_kind;
+pub use self::task::{Task, TaskPlace, TaskState};
 use super::change::{Cause, Provenance};
 use crate::lane::Lane;
 
@@ -51,7 +53,8 @@ impl Kind {
         }
     }
 
-    fn of_label(label: &str) -> Option<Self> {
+    /// The kind of this word.
+    pub fn of_label(label: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.label() == label)
     }
 }

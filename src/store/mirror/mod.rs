@@ -5,6 +5,7 @@ mod employee;
 mod erase;
 mod fields;
 mod listed;
+mod lookup;
 mod role;
 mod scrub;
 
@@ -16,6 +17,7 @@ pub use self::employee::{Employee, Membership, Person, RoleMembership};
 pub use self::erase::Whose;
 pub use self::fields::{FieldSet, LeaveOut};
 pub use self::listed::{ListedOutcome, ListedPerson};
+pub use self::lookup::FindBy;
 pub use self::role::{Role, RoleGroup, RoleScope};
 pub use self::scrub::Scrubbed;
 
@@ -115,6 +117,11 @@ macro_rules! mirror_row {
             /// The columns in which another row differs from this, the stored one.
             pub fn differences(&self, actual: &Self) -> Vec<$crate::store::mirror::Difference> {
                 $crate::store::mirror::differing_columns(self, actual)
+            }
+
+            /// The columns with their values as JSON.
+            pub fn to_json(&self) -> serde_json::Map<String, serde_json::Value> {
+                $crate::store::mirror::columns_json(self)
             }
         }
 
@@ -266,32 +273,6 @@ impl Conn {
         Ok(Some(action))
     }
 
-    /// The ids of current rows whose `column` (`name`, and for people `mobile` or `job`) is `value`; `None` where people
-    /// cannot be asked for by that.
-    pub async fn find_ids(
-        &mut self,
-        corp_id: &str,
-        entity: Entity,
-        column: &str,
-        value: &str,
-    ) -> Result<Option<Vec<String>>, StoreError> {
-        let sql = match (entity, column) {
-            (Entity::Employee, "mobile") => "SELECT userid FROM ding_employee WHERE mobile = ?",
-            (Entity::Employee, "job") => "SELECT userid FROM ding_employee WHERE job_number = ?",
-            (Entity::Employee, "name") => "SELECT userid FROM ding_employee WHERE name = ?",
-            (Entity::Department, "name") => "SELECT dept_id FROM ding_department WHERE name = ?",
-            (Entity::Role, "name") => "SELECT role_id FROM ding_role WHERE name = ?",
-            _ => return Ok(None),
-        };
-        let sql = format!("{sql} AND corp_id = ? AND deleted_at IS NULL");
-        let rows = self.rows(sql, args![value, corp_id]).await?;
-        let mut ids = Vec::new();
-        for row in &rows {
-            ids.extend(row.text(0)?);
-        }
-        Ok(Some(ids))
-    }
-
     async fn insert_row<R: MirrorRow>(
         &mut self,
         key: &Value,
@@ -416,4 +397,11 @@ fn differing_columns<R: MirrorRow>(before: &R, after: &R) -> Vec<Difference> {
         .filter(|(_, (was, is))| was != is)
         .map(|(field, (was, is))| Difference { field, stored: json_text(&was), actual: json_text(&is) })
         .collect()
+}
+
+/// The columns of a row with their values as JSON.
+fn columns_json<R: MirrorRow>(row: &R) -> serde_json::Map<String, serde_json::Value> {
+    let values = row.values();
+    let json = values.iter().map(|value| serde_json::from_str(&json_text(value)).unwrap_or_default());
+    R::COLUMNS.iter().map(|column| (*column).to_owned()).zip(json).collect()
 }

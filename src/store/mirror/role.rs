@@ -222,6 +222,19 @@ impl Conn {
         Ok(differing)
     }
 
+    /// Those of some people who have a role in the mirror.
+    pub async fn role_holders_among(
+        &mut self,
+        corp_id: &str,
+        role_id: i64,
+        userids: &[String],
+    ) -> Result<Vec<String>, StoreError> {
+        let keys: Vec<Value> = userids.iter().map(Value::from).collect();
+        let same = [("corp_id", corp_id.into()), ("role_id", role_id.into())];
+        let rows = self.rows_listed("userid", "ding_employee_role", &same, "userid", &keys).await?;
+        rows.iter().map(|row| Ok(row.text(0)?.unwrap_or_default())).collect()
+    }
+
     async fn role_members_among(
         &mut self,
         corp_id: &str,
