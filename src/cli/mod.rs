@@ -18,6 +18,7 @@ mod runs;
 mod serve;
 mod session;
 mod subject;
+mod subscription;
 mod sync;
 mod tasks;
 
@@ -97,6 +98,8 @@ enum Command {
     Forget(forget::ForgetArgs),
     /// Check configuration, database, credentials, permissions, scope, clock and callback before the first start
     Check(check::CheckArgs),
+    /// Show which events are registered and which have come, and what the console must tick; changes nothing
+    Subscription,
     /// Bring the database's schema up to date
     Migrate(migrate::MigrateArgs),
     /// Show the effective configuration and where each value comes from
@@ -216,6 +219,7 @@ async fn run(app: App, command: Command) -> Result<Exit, Failure> {
         Command::Tasks(command) => tasks::tasks(app, command).await,
         Command::Forget(args) => forget::forget(app, args).await,
         Command::Check(args) => check::check(app, args).await,
+        Command::Subscription => subscription::subscription(app).await,
         Command::Migrate(args) => migrate::migrate(app, args).await,
         Command::Config(args) => config::config(&app, &args),
         Command::Health(args) => health::health(&app, &args).await,

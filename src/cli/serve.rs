@@ -27,7 +27,7 @@ use crate::dingtalk::crypto::AesKey;
 use crate::http::{self, Limits};
 use crate::lifecycle::{Pulse, Tasks, tell_service_manager};
 use crate::ops;
-use crate::receive::{self, CallbackEndpoint, Callbacks, Door, InboxStats, Wakes};
+use crate::receive::{self, CallbackEndpoint, Callbacks, Door, Gaps, InboxStats, Wakes, watch_gaps};
 use crate::replicas::{DatabaseClock, Membership};
 use crate::secret::Secret;
 use crate::store::{ExclusiveUse, Store, StoreError};
@@ -200,6 +200,7 @@ impl<'app> Daemon<'app> {
             name: corp.name.clone(),
             corp_id: corp.corp_id.clone(),
             context: self.engine.as_ref().and_then(|engine| engine.context(&corp.name)).cloned(),
+            metered_calls_per_month: corp.metered_calls_per_month,
             inbox: self.inboxes.get(&corp.name).cloned().unwrap_or_default(),
         });
         let router = ops::router(ops::Ops {
@@ -347,14 +348,30 @@ impl<'app> Daemon<'app> {
         let (door, arrivals) = Door::open();
         let door = door.excluding(Arc::clone(self.store.excluded()));
         self.tasks.spawn("inbox", arrivals.commit(self.store.clone(), Arc::clone(&self.clock), wakes));
-        let endpoints = self.config.corps.iter().filter_map(|corp| {
-            let stats = self.inboxes.get(&corp.name).cloned().unwrap_or_default();
-            Some((corp.name.clone(), CallbackEndpoint::of(corp, stats)?))
-        });
+        let endpoints: HashMap<String, CallbackEndpoint> = self
+            .config
+            .corps
+            .iter()
+            .filter_map(|corp| {
+                let stats = self.inboxes.get(&corp.name).cloned().unwrap_or_default();
+                Some((corp.name.clone(), CallbackEndpoint::of(corp, stats)?))
+            })
+            .collect();
+        let gaps = Gaps::default();
+        let watching = watch_gaps(
+            gaps.clone(),
+            endpoints.values().cloned().collect(),
+            self.store.clone(),
+            Arc::clone(&self.clock),
+            self.tasks.shutdown(),
+            self.tasks.pulse("gaps"),
+        );
+        self.tasks.spawn("gaps", watching);
         let callbacks = receive::router(Callbacks {
-            endpoints: endpoints.collect(),
+            endpoints,
             classify,
             door,
+            gaps,
             clock: Arc::clone(&self.app.clock),
             random: self.app.random.clone(),
             metrics: self.metrics.clone(),

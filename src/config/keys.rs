@@ -152,6 +152,12 @@ pub const KEYS: &[Key] = &[
     ),
     key("corps.*.calls_in_flight", Kind::Count(1), "16", "calls on the wire at once"),
     key(
+        "corps.*.metered_calls_per_month",
+        Kind::Count(0),
+        "2500",
+        "calls that DingTalk counts by the month (the list of failed events, `auth/scopes`), of 5,000 that an organisation shares on the standard edition. 0 = no bound of our own",
+    ),
+    key(
         "corps.*.enabled",
         Kind::Flag,
         "true",
@@ -176,6 +182,12 @@ pub const KEYS: &[Key] = &[
         Kind::Duration,
         "1h",
         "how often an organisation that takes no callbacks is compared",
+    ),
+    key(
+        "reconcile.details_every_days",
+        Kind::Count(1),
+        "7",
+        "everybody's details are read again within so many days, a share every night",
     ),
     key(
         "mirror.exclude_fields",

@@ -99,6 +99,8 @@ pub struct Corp {
     pub requests_per_second: f64,
     /// Calls on the wire at once.
     pub calls_in_flight: usize,
+    /// Calls that DingTalk counts by the month; 0 is no bound of our own.
+    pub metered_calls_per_month: u32,
 }
 
 /// An application's credentials.
@@ -146,6 +148,8 @@ pub struct Reconcile {
     pub daily_at: Time,
     /// For an organisation that takes no callbacks.
     pub without_callbacks_every: Duration,
+    /// Everybody's details are read again within so many days.
+    pub details_every_days: u32,
 }
 
 /// How long what is stored is kept: in days, 0 for ever.

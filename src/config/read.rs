@@ -55,6 +55,7 @@ pub(super) fn config(layers: &Layers, needs: Needs, problems: &mut Vec<Problem>)
     let window = reader.duration("guard.window");
     let daily_at = reader.parsed::<Time>("reconcile.daily_at");
     let without_callbacks_every = reader.duration("reconcile.without_callbacks_every");
+    let details_every_days = reader.parsed("reconcile.details_every_days");
     let exclude_fields = reader.exclude_fields();
     let retention = reader.retention();
     let (format, level) = (reader.text("log.format"), reader.text("log.level"));
@@ -65,7 +66,11 @@ pub(super) fn config(layers: &Layers, needs: Needs, problems: &mut Vec<Problem>)
         address_calls_per_20s: address_calls_per_20s?,
         corps: corps.into_iter().collect::<Option<_>>()?,
         guard: Guard { max_deletions: max_deletions?, max_share: max_share?, window: window? },
-        reconcile: Reconcile { daily_at: daily_at?, without_callbacks_every: without_callbacks_every? },
+        reconcile: Reconcile {
+            daily_at: daily_at?,
+            without_callbacks_every: without_callbacks_every?,
+            details_every_days: details_every_days?,
+        },
         exclude_fields,
         retention: retention?,
         log: Log { json: format? == "json", level: level? },
@@ -228,6 +233,7 @@ impl Reader<'_> {
         let hosts = self.hosts(name);
         let requests_per_second = self.parsed(&path("requests_per_second"));
         let calls_in_flight = self.parsed(&path("calls_in_flight"));
+        let metered_calls_per_month = self.parsed(&path("metered_calls_per_month"));
         let app_key = self.text(&path("app_key"));
         let corp_id = corp_id?;
         if owner_keys.is_empty() {
@@ -247,6 +253,7 @@ impl Reader<'_> {
             hosts: hosts?,
             requests_per_second: requests_per_second?,
             calls_in_flight: calls_in_flight?,
+            metered_calls_per_month: metered_calls_per_month?,
         })
     }
 

@@ -15,9 +15,10 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::breaker::{Blocked, Breaker};
-use super::endpoint::{Endpoint, Family, INDISPENSABLE, MIRROR_READS, TOKEN};
+use super::endpoint::{CATCH_UP_READS, Endpoint, Family, INDISPENSABLE, MIRROR_READS, TOKEN};
 use super::envelope::Payload;
 use super::error::{ApiError, Class, Denied, Throttle};
+use super::meter::Meter;
 use super::pace::{AddressAllowance, Pacer};
 use super::token::{Token, Tokens};
 use super::transport::{Hosts, Transport, TransportError};
@@ -130,6 +131,7 @@ pub struct Client {
     host: String,
     random: Random,
     observer: Arc<dyn Observer>,
+    meter: Arc<dyn Meter>,
     health: Mutex<Health>,
     throttled_at: Mutex<Option<Instant>>,
 }
@@ -140,6 +142,8 @@ pub(super) enum Parameters {
     Body(Value),
     /// Nothing, sent by GET.
     None,
+    /// A query, sent by GET.
+    Query(Vec<(&'static str, String)>),
 }
 
 impl Client {
@@ -150,6 +154,7 @@ impl Client {
         clock: SharedClock,
         random: Random,
         observer: Arc<dyn Observer>,
+        meter: Arc<dyn Meter>,
     ) -> Result<Self, TransportError> {
         let line = || Line {
             pacer: Pacer::new(settings.requests_per_second),
@@ -161,20 +166,27 @@ impl Client {
         Ok(Self {
             transport: Transport::new(settings.hosts, clock)?,
             tokens: Tokens::new(settings.app_key, settings.app_secret),
-            lines: MIRROR_READS.iter().map(|endpoint| (endpoint.path, line())).collect(),
+            lines: MIRROR_READS
+                .iter()
+                .chain(CATCH_UP_READS)
+                .map(|endpoint| (endpoint.path, line()))
+                .collect(),
             token_breaker: Breaker::default(),
             in_flight: Semaphore::new(settings.calls_in_flight),
             address,
             host,
             random,
             observer,
+            meter,
             health: Mutex::new(Health { condition: Condition::Ok, since, last_ok_at: None }),
             throttled_at: Mutex::new(None),
         })
     }
 
     fn line(&self, endpoint: Endpoint) -> &Line {
-        self.lines.get(endpoint.path).expect("every endpoint that is called is listed in MIRROR_READS")
+        self.lines
+            .get(endpoint.path)
+            .expect("every endpoint that is called is listed in MIRROR_READS or CATCH_UP_READS")
     }
 
     /// Divides the allowance of the application by so many processes.
@@ -336,9 +348,15 @@ impl Client {
                 let token = self.token().await?;
                 let was_fresh = token.is_fresh();
                 let request = self.request(endpoint, &token, &parameters);
+                if endpoint.metered {
+                    self.meter.begin(endpoint).await.map_err(|why| why.error(endpoint))?;
+                }
                 let outcome = self.transport.send(endpoint, payload, request).await;
                 (token, was_fresh, outcome.map_err(missed_if_indispensable))
             };
+            if endpoint.metered && outcome.as_ref().is_err_and(|error| !error.may_have_been_carried_out()) {
+                self.meter.take_back(endpoint).await;
+            }
             let result = outcome.as_ref().err().map_or("ok", |error| error.class.label());
             self.observer.called(endpoint.path, result);
             let error = match outcome {
@@ -380,6 +398,7 @@ impl Client {
         let request = match parameters {
             Parameters::Body(body) => self.transport.post(endpoint).json(body),
             Parameters::None => self.transport.get(endpoint),
+            Parameters::Query(query) => self.transport.get(endpoint).query(query),
         };
         match endpoint.family {
             Family::V1 => request.header("x-acs-dingtalk-access-token", token.expose()),
@@ -400,6 +419,16 @@ impl Client {
     ) -> Result<(), ApiError> {
         match error.class {
             Class::Gone | Class::Hidden | Class::BadRequest => {
+                self.note_worked(error.endpoint, line, token);
+                Err(error)
+            }
+            // Whatever was taken away is lost; another call would take away more.
+            Class::Retry | Class::Unexpected if error.endpoint.destructive => {
+                self.note_failure(&line.breaker, &error);
+                Err(error)
+            }
+            // What is left out for lack of a permission is no trouble.
+            Class::Denied(Denied::PermissionPoint) if error.endpoint.optional => {
                 self.note_worked(error.endpoint, line, token);
                 Err(error)
             }

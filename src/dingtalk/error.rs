@@ -10,6 +10,9 @@ use thiserror::Error;
 
 use super::endpoint::{self, Endpoint, Family};
 
+/// The request has not left this machine.
+pub(super) const NO_CONNECTION: &str = "no connection";
+
 /// A refusal's identity: a number on the legacy host, a word on the v1.0 host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Code {
@@ -41,6 +44,8 @@ pub enum Throttle {
     Address,
     /// The organisation's calls of this month are used up (90020).
     MonthlyQuota,
+    /// Our own bound on metered calls, `metered_calls_per_month`, is used up: nothing was sent.
+    Budget,
 }
 
 /// What is missing when a person has to change something in DingTalk's console.
@@ -99,6 +104,7 @@ impl Class {
             Self::Retry => "retry",
             Self::Throttle(Throttle::Address) => "banned",
             Self::Throttle(Throttle::MonthlyQuota) => "quota",
+            Self::Throttle(Throttle::Budget) => "budget",
             Self::Throttle(_) => "throttled",
             Self::RefreshToken => "token",
             Self::Gone => "gone",
@@ -157,6 +163,20 @@ impl ApiError {
         Self { transport: Some(what), ..Self::new(endpoint, Class::Unexpected) }
     }
 
+    /// Whether DingTalk may have carried out a call that was sent and ended with this: a refusal of the gateway says that
+    /// it did not, a line that goes dead says nothing.
+    pub fn may_have_been_carried_out(&self) -> bool {
+        match self.class {
+            Class::Throttle(_)
+            | Class::RefreshToken
+            | Class::Denied(_)
+            | Class::Credentials
+            | Class::UnknownMethod => false,
+            Class::Retry => self.transport != Some(NO_CONNECTION),
+            Class::Gone | Class::Hidden | Class::BadRequest | Class::Unexpected => true,
+        }
+    }
+
     fn meaning(&self) -> String {
         let refusal = self.refusal.as_deref();
         let code = refusal.map(|refusal| format!(" (code {})", refusal.code)).unwrap_or_default();
@@ -175,6 +195,9 @@ impl ApiError {
             }
             Class::Throttle(Throttle::MonthlyQuota) => {
                 "is over the organisation's monthly number of calls".to_owned()
+            }
+            Class::Throttle(Throttle::Budget) => {
+                "is not called any more this month: metered_calls_per_month is used up; raise it if the quota of the organisation allows".to_owned()
             }
             Class::RefreshToken => "refused the access token".to_owned(),
             Class::Gone => "knows no such object".to_owned(),
@@ -258,6 +281,8 @@ fn says_gone(endpoint: Endpoint, code: i64) -> bool {
         }
         endpoint::ROLE | endpoint::ROLE_MEMBERS => matches!(code, 33_011 | 60_301),
         endpoint::ROLE_GROUP => matches!(code, 34_020),
+        // Nothing is registered (`events.md §6`).
+        endpoint::SUBSCRIPTION => code == 71_007,
         _ => false,
     }
 }

@@ -11,7 +11,7 @@ use url::{Host, Url};
 
 use super::endpoint::{Endpoint, Family};
 use super::envelope::{self, Payload};
-use super::error::{ApiError, Class, Throttle};
+use super::error::{ApiError, Class, NO_CONNECTION, Throttle};
 use crate::clock::SharedClock;
 
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
@@ -159,7 +159,7 @@ fn describe(endpoint: Endpoint, error: &reqwest::Error) -> ApiError {
     let what = if error.is_timeout() {
         "no answer in time"
     } else if error.is_connect() {
-        "no connection"
+        NO_CONNECTION
     } else if error.is_decode() || error.is_body() {
         "the answer broke off"
     } else {

@@ -35,6 +35,8 @@ pub struct Corp {
     pub corp_id: String,
     /// Its workers; `None` in a process that only receives.
     pub context: Option<Arc<Context>>,
+    /// Calls that DingTalk counts by the month, at most; 0 is no bound.
+    pub metered_calls_per_month: u32,
     /// What came in; counts stay 0 where no callbacks are taken.
     pub inbox: Arc<InboxStats>,
 }

@@ -29,6 +29,8 @@ struct CorpStatus {
     queue: Queue,
     inbox: Inbox,
     reconcile: Reconcile,
+    catch_up: CatchUp,
+    metered: Metered,
 }
 
 #[derive(Serialize)]
@@ -100,6 +102,27 @@ struct Running {
     compared: i64,
 }
 
+/// What may have been missed, and how far it has been looked for.
+#[derive(Serialize)]
+struct CatchUp {
+    /// Nothing is left to be looked for or to be marked.
+    done: bool,
+    gap_since: Option<String>,
+    reasons: Vec<&'static str>,
+    /// The last comparison that nobody asked for.
+    last_at: Option<String>,
+    failed_list_asked_at: Option<String>,
+}
+
+/// Calls that DingTalk counts by the month.
+#[derive(Serialize)]
+struct Metered {
+    month: String,
+    calls: i64,
+    /// `null` is no bound of our own.
+    limit: Option<u32>,
+}
+
 fn text(instant: Option<Timestamp>) -> Option<String> {
     instant.map(rfc3339)
 }
@@ -114,6 +137,8 @@ impl Shared {
         let now = self.ops.clock.now();
         let mut reader = self.ops.store.reader().await?;
         let snapshot = reader.snapshot(&corp.corp_id).await?;
+        let month = metering_month(now);
+        let calls = reader.metered_calls(&corp.corp_id, &month).await?;
         let record = snapshot.corp;
         let counts = snapshot.counts;
         let (employees, departments) = snapshot.populations;
@@ -161,6 +186,18 @@ impl Shared {
                 held: reconcile::held(&snapshot.held),
                 last: snapshot.last_reconcile.map(|(run, notes)| reconcile::last(run, notes)),
             },
+            catch_up: CatchUp {
+                done: snapshot.catch_up.is_done(),
+                gap_since: text(snapshot.catch_up.gap_since),
+                reasons: snapshot.catch_up.reasons.iter().map(|reason| reason.label()).collect(),
+                last_at: text(snapshot.catch_up.reconciled_at),
+                failed_list_asked_at: text(snapshot.catch_up.asked_at),
+            },
+            metered: Metered {
+                month,
+                calls,
+                limit: Some(corp.metered_calls_per_month).filter(|&limit| limit > 0),
+            },
         })
     }
 
@@ -175,7 +212,8 @@ impl Shared {
             metrics.parked(&corp.name, &reader.parked_reasons(&corp.corp_id).await?);
             let record = snapshot.corp;
             let month = metering_month(now);
-            metrics.metered(&corp.name, reader.metered_calls(&corp.corp_id, &month).await?);
+            let calls = reader.metered_calls(&corp.corp_id, &month).await?;
+            metrics.metered(&corp.name, calls, corp.metered_calls_per_month);
             let condition =
                 corp.context.as_ref().map_or(Condition::Ok, |context| context.client.health().condition);
             metrics.organisation(

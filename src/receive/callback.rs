@@ -14,15 +14,16 @@ use tokio::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::warn;
 
-use super::Classify;
 use super::door::{Door, DoorError};
+use super::gaps::Gaps;
 use super::keys::{CallbackEndpoint, Envelope, Opened};
 use super::stats::Rejection;
+use super::{Classify, incoming};
 use crate::clock::SharedClock;
 use crate::dingtalk::event::Event;
 use crate::http::{BodyError, read_body};
 use crate::random::Random;
-use crate::store::{Arrival, Incoming};
+use crate::store::{Arrival, GapReason};
 use crate::telemetry::Metrics;
 
 const LARGEST_BODY: usize = 1024 * 1024;
@@ -53,6 +54,8 @@ pub struct Callbacks {
     pub classify: Classify,
     /// Where events are committed.
     pub door: Door,
+    /// What was missed is noted here.
+    pub gaps: Gaps,
     /// Stamps replies.
     pub clock: SharedClock,
     /// Nonces and random prefixes.
@@ -105,7 +108,13 @@ impl Callbacks {
             Err(rejection @ (Rejection::Signature | Rejection::Owner)) => {
                 return self.reject(endpoint, rejection, StatusCode::FORBIDDEN);
             }
-            Err(rejection) => return self.reject(endpoint, rejection, StatusCode::BAD_REQUEST),
+            Err(rejection) => {
+                // The signature is good: DingTalk holds the event for one that could not be delivered.
+                if rejection == Rejection::Decrypt {
+                    self.gaps.note(&endpoint.corp_id, GapReason::Undecryptable, self.clock.now());
+                }
+                return self.reject(endpoint, rejection, StatusCode::BAD_REQUEST);
+            }
         };
         let Ok(event) = Event::parse(opened.message.clone()) else {
             return self.reject(endpoint, Rejection::Shape, StatusCode::BAD_REQUEST);
@@ -116,7 +125,11 @@ impl Callbacks {
         if event.corp_id.as_ref().is_some_and(|corp_id| *corp_id != endpoint.corp_id) {
             self.tell_foreign(endpoint);
         }
-        let incoming = self.incoming(endpoint, event);
+        if opened.is_under_previous_keys && endpoint.stats.met_previous_keys() {
+            // While a key is being changed, a push under the other one may have been refused.
+            self.gaps.note(&endpoint.corp_id, GapReason::KeyChanged, self.clock.now());
+        }
+        let incoming = incoming(&endpoint.corp_id, self.classify, event);
         let accepted = tokio::time::timeout(COMMIT_DEADLINE, self.door.accept(incoming)).await;
         match accepted.unwrap_or(Err(DoorError::TooSlow)) {
             Ok(arrival) => {
@@ -128,6 +141,7 @@ impl Callbacks {
                 (result, self.success(&opened))
             }
             Err(error) => {
+                self.gaps.note(&endpoint.corp_id, GapReason::Refused, self.clock.now());
                 if endpoint.stats.is_worth_telling(self.clock.now(), "unavailable") {
                     warn!(corp = endpoint.name, %error, "events are refused with 503; DingTalk sends them again");
                 }
@@ -143,19 +157,6 @@ impl Callbacks {
                 corp = endpoint.name,
                 "an event names another organisation than corp_id; compare corp_id with the console's first page"
             );
-        }
-    }
-
-    fn incoming(&self, endpoint: &CallbackEndpoint, event: Event) -> Incoming {
-        Incoming {
-            corp_id: endpoint.corp_id.clone(),
-            hints: (self.classify)(&event),
-            key: event.key,
-            event_id: event.event_id,
-            event_type: event.event_type,
-            operator_userid: event.operator_userid,
-            occurred_at: event.occurred_at,
-            message: event.message,
         }
     }
 

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::config;
 use crate::dingtalk::crypto::{AesKey, Frame, decrypt, encrypt, signature};
+use crate::hex;
 use crate::random::Random;
 use crate::secret::{Secret, equal_in_constant_time};
 
@@ -78,6 +80,8 @@ impl Envelope {
 pub struct Opened<'endpoint> {
     /// The decrypted message.
     pub message: String,
+    /// It came under the pair that was in use before.
+    pub(super) is_under_previous_keys: bool,
     pair: &'endpoint KeyPair,
     owner_key: Vec<u8>,
 }
@@ -96,12 +100,23 @@ impl CallbackEndpoint {
         })
     }
 
+    /// Tells the keys in use from others, and nothing else of them: half of a hash, for the secret part is random.
+    pub fn key_mark(&self) -> String {
+        let mut hash = Sha256::new();
+        if let Some(pair) = self.pairs.first() {
+            pair.aes_key.with(|text| hash.update(text));
+            hash.update([0]);
+            pair.token.with(|text| hash.update(text));
+        }
+        hex::encode(&hash.finalize()[..16])
+    }
+
     /// Checks who sent a push, and decrypts it. While keys are being changed, two pairs may share their token.
     pub fn open(&self, envelope: &Envelope) -> Result<Opened<'_>, Rejection> {
         let mut refused = Rejection::Signature;
-        for pair in self.pairs.iter().filter(|pair| pair.signed(envelope)) {
+        for (number, pair) in self.pairs.iter().enumerate().filter(|(_, pair)| pair.signed(envelope)) {
             match self.open_with(pair, envelope) {
-                Ok(opened) => return Ok(opened),
+                Ok(opened) => return Ok(Opened { is_under_previous_keys: number > 0, ..opened }),
                 Err(rejection) => refused = rejection,
             }
         }
@@ -121,7 +136,11 @@ impl CallbackEndpoint {
             .owner_keys
             .iter()
             .fold(false, |known, candidate| known | equal_in_constant_time(candidate.as_bytes(), &owner_key));
-        if known { Ok(Opened { message, pair, owner_key }) } else { Err(Rejection::Owner) }
+        if known {
+            Ok(Opened { message, is_under_previous_keys: false, pair, owner_key })
+        } else {
+            Err(Rejection::Owner)
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What came in since the process began.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
@@ -64,6 +64,7 @@ pub struct InboxStats {
     received: AtomicU64,
     duplicates: AtomicU64,
     rejected: AtomicU64,
+    has_met_previous_keys: AtomicBool,
     last_rejected: Mutex<Option<(Timestamp, Rejection)>>,
     /// When each thing was last worth a log line.
     told: Mutex<HashMap<&'static str, Timestamp>>,
@@ -83,6 +84,11 @@ impl InboxStats {
         self.rejected.fetch_add(1, Ordering::Relaxed);
         *self.last_rejected.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, rejection));
         self.is_worth_telling(now, rejection.label())
+    }
+
+    /// Notes a push under the keys that were in use before. True for the first one.
+    pub(super) fn met_previous_keys(&self) -> bool {
+        !self.has_met_previous_keys.swap(true, Ordering::Relaxed)
     }
 
     /// Whether `what` has not been told for a while.

@@ -222,6 +222,9 @@ impl Event {
             }
             Subject::Labels { ids, .. } => json!({ "labelIdList": ids, "scope": "1" }),
         };
+        if shape == FailedShape::Nameless {
+            detail = json!({});
+        }
         let tag = self.topic.name();
         let mut item = json!({ "call_back_tag": tag, "event_time": self.at });
         if shape == FailedShape::Flat {
@@ -261,6 +264,8 @@ pub enum FailedShape {
     NestedText,
     /// The form of 2016, with everything on one level.
     Flat,
+    /// As the documents draw most of them: the holder is there, and nothing in it.
+    Nameless,
 }
 
 fn ids<T: Into<Value>>(mut values: impl ExactSizeIterator<Item = T>, scalar: bool) -> Value {
@@ -412,6 +417,10 @@ mod tests {
         assert_eq!(
             removal.render_failed(FailedShape::NestedText, "c"),
             head(json!({"callbackData":"{\"deptid\":[4]}","corpid":"c"}))
+        );
+        assert_eq!(
+            removal.render_failed(FailedShape::Nameless, "c"),
+            head(json!({"callbackData":{},"corpid":"c"}))
         );
         assert_eq!(
             removal.render_failed(FailedShape::NestedDirect, "c"),

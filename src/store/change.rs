@@ -135,12 +135,14 @@ pub(super) struct PendingChange {
     pub(super) old_values: Option<String>,
     pub(super) new_values: Option<String>,
     pub(super) provenance: Provenance,
+    pub(super) is_unannounced: bool,
     pub(super) changed_at: Timestamp,
 }
 
 impl PendingChange {
     pub(super) fn logged(&self) -> Logged {
-        Logged { entity: self.entity, action: self.action, cause: self.provenance.cause }
+        let Self { entity, action, is_unannounced, .. } = *self;
+        Logged { entity, action, cause: self.provenance.cause, is_unannounced }
     }
 }
 
@@ -153,6 +155,8 @@ pub struct Logged {
     pub action: Action,
     /// Why.
     pub cause: Cause,
+    /// A comparison found it, and no event had told.
+    pub is_unannounced: bool,
 }
 
 const COLUMNS: [&str; 11] = [

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::catch_up::CatchUp;
 use super::error::StoreError;
 use super::held::HeldGroup;
 use super::ledger::Counts;
@@ -78,6 +79,8 @@ pub struct Snapshot {
     pub held: Vec<HeldGroup>,
     /// The last reconcile that is over, with what it had to say.
     pub last_reconcile: Option<(Run, Vec<RunNote>)>,
+    /// What may have been missed.
+    pub catch_up: CatchUp,
 }
 
 impl Conn {
@@ -99,6 +102,7 @@ impl Conn {
             run: self.open_runs(corp_id).await?.into_iter().next(),
             held: self.held_groups(corp_id).await?,
             last_reconcile: self.last_reconcile(corp_id).await?,
+            catch_up: self.catch_up(corp_id).await?,
         })
     }
 
@@ -119,7 +123,7 @@ impl Conn {
         self.execute(sql, args![config_name, now, corp_id, config_name]).await?;
         let sql = format!("INSERT INTO dingsync_corp (corp_id) VALUES (?) {keep}");
         self.execute(sql, args![corp_id]).await?;
-        Ok(())
+        self.lay_out_catch_up(corp_id).await
     }
 
     /// The short number that stands for an organisation in the daemon's own tables.
@@ -242,21 +246,6 @@ impl Conn {
         let sql = "UPDATE ding_corp SET last_reconcile_at = ?, updated_at = ? WHERE corp_id = ?";
         self.execute(sql, args![now, now, corp_id]).await?;
         Ok(())
-    }
-
-    /// Counts a call that DingTalk meters by the month.
-    pub async fn note_metered_call(&mut self, corp_id: &str, month: &str) -> Result<(), StoreError> {
-        let sql = "UPDATE dingsync_corp SET \
-                   metered_calls = CASE WHEN metered_month = ? THEN metered_calls + 1 ELSE 1 END, \
-                   metered_month = ? WHERE corp_id = ?";
-        self.execute(sql, args![month, month, corp_id]).await?;
-        Ok(())
-    }
-
-    /// How many calls of `month` count against the organisation's quota.
-    pub async fn metered_calls(&mut self, corp_id: &str, month: &str) -> Result<i64, StoreError> {
-        let sql = "SELECT metered_calls FROM dingsync_corp WHERE corp_id = ? AND metered_month = ?";
-        self.number(sql, args![corp_id, month]).await
     }
 
     /// How many current people and departments the mirror holds.

@@ -52,6 +52,12 @@ const MIGRATIONS: &[Migration] = &[
         scripts: scripts!("0003_audit.sql"),
     },
     Migration {
+        version: 4,
+        description: "catch_up",
+        min_compatible_version: 2,
+        scripts: scripts!("0004_catch_up.sql"),
+    },
+    Migration {
         version: 5,
         description: "held",
         min_compatible_version: 2,

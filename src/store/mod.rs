@@ -6,6 +6,7 @@
 
 mod audit;
 mod bulk;
+mod catch_up;
 mod change;
 mod conn;
 mod corp;
@@ -39,6 +40,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
 pub use self::audit::AuditEntry;
+pub use self::catch_up::{CatchUp, Gap, GapReason};
 pub use self::change::{Action, Cause, ChangeHead, Entity, Logged, Provenance, json_ids};
 pub use self::conn::Conn;
 pub use self::corp::{BootstrapState, CorpRecord, Snapshot};

@@ -8,7 +8,6 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::context::{Context, WorkError};
-use super::convert::SHANGHAI;
 use super::hints::ROOT;
 use super::runs::{End, Patience};
 use crate::dingtalk::Class;
@@ -149,12 +148,7 @@ impl Context {
 
     /// Where the visible part of the organisation begins (`contacts-api.md §3`): not always at the root.
     pub(super) async fn roots(&self) -> Result<(Vec<i64>, Vec<String>), WorkError> {
-        let scopes = self.client.scopes(Lane::Live).await;
-        // What did not reach DingTalk is not metered.
-        if !matches!(&scopes, Err(error) if error.class == Class::Retry) {
-            self.note_metered_call().await?;
-        }
-        match scopes {
+        match self.client.scopes(Lane::Live).await {
             Ok(scopes) => {
                 let scopes = scopes.auth_org_scopes;
                 let departments = scopes.authed_dept.unwrap_or_else(|| vec![ROOT]);
@@ -169,7 +163,10 @@ impl Context {
             }
             // The call is metered. Without it the whole organisation is tried, which most applications may see.
             Err(error)
-                if matches!(error.class, Class::UnknownMethod | Class::Throttle(Throttle::MonthlyQuota)) =>
+                if matches!(
+                    error.class,
+                    Class::UnknownMethod | Class::Throttle(Throttle::MonthlyQuota | Throttle::Budget)
+                ) =>
             {
                 Ok((vec![ROOT], Vec::new()))
             }
@@ -211,10 +208,6 @@ impl Context {
         // No page shows them: their own read is what makes them visible.
         hints.extend(people.into_iter().map(|userid| hint(Kind::Employee, userid, Lane::Live)));
         Ok(hints)
-    }
-
-    async fn note_metered_call(&self) -> Result<(), StoreError> {
-        self.write(NoteMeteredCall { corp_id: self.corp_id.clone(), now: self.now() }).await
     }
 }
 
@@ -290,22 +283,4 @@ impl Operation for Progress {
         }
         Ok(Seen { people, departments, waiting })
     }
-}
-
-struct NoteMeteredCall {
-    corp_id: String,
-    now: Timestamp,
-}
-
-impl Operation for NoteMeteredCall {
-    type Output = ();
-
-    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
-        conn.note_metered_call(&self.corp_id, &metering_month(self.now)).await
-    }
-}
-
-/// The month, in Shanghai, against whose quota a call counts: `2026-11`.
-pub fn metering_month(now: Timestamp) -> String {
-    now.to_zoned(SHANGHAI.clone()).strftime("%Y-%m").to_string()
 }

@@ -14,7 +14,7 @@ use crate::clock::SharedClock;
 use crate::config;
 use crate::dingtalk::{ApiError, Client};
 use crate::random::Random;
-use crate::store::{Claim, Operation, Stamp, Store, StoreError};
+use crate::store::{Claim, Operation, Stamp, Standing, Store, StoreError};
 use crate::telemetry::Metrics;
 
 /// One organisation, as its workers see it.
@@ -78,7 +78,13 @@ impl Context {
 
     /// What the change log is to say of the changes that answer `claim`.
     pub(super) fn stamp(&self, claim: &Claim) -> Stamp {
-        Stamp { corp_id: self.corp_id.clone(), provenance: claim.provenance.clone(), now: self.now() }
+        Stamp {
+            corp_id: self.corp_id.clone(),
+            provenance: claim.provenance.clone(),
+            is_unannounced: claim.is_unannounced(),
+            is_first_read: claim.standing == Standing::Unread,
+            now: self.now(),
+        }
     }
 
     /// Runs an operation and counts what it changed.

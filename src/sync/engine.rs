@@ -10,9 +10,11 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::catch_up::catch_up;
 use super::context::Context;
 use super::dispatch::dispatch;
 use super::held::HeldNotice;
+use super::metering::StoredMeter;
 use super::permission::FieldPermissions;
 use super::retention::keep_retention;
 use super::runs::carry_out_runs;
@@ -57,6 +59,27 @@ impl Engine {
         random: &Random,
         metrics: &Metrics,
     ) -> Result<Self, EngineError> {
+        Self::put_together(config, store, (clock, random), metrics, true)
+    }
+
+    /// The same for a preflight, which finds out what else is wrong with a database that cannot count metered calls.
+    pub fn for_preflight(
+        config: &Config,
+        store: &Store,
+        clock: &SharedClock,
+        random: &Random,
+        metrics: &Metrics,
+    ) -> Result<Self, EngineError> {
+        Self::put_together(config, store, (clock, random), metrics, false)
+    }
+
+    fn put_together(
+        config: &Config,
+        store: &Store,
+        (clock, random): (&SharedClock, &Random),
+        metrics: &Metrics,
+        counts_strictly: bool,
+    ) -> Result<Self, EngineError> {
         let address = Arc::new(AddressAllowance::new(config.address_calls_per_20s));
         let mut corps = Vec::new();
         for corp in &config.corps {
@@ -69,14 +92,28 @@ impl Engine {
                 calls_in_flight: corp.calls_in_flight,
             };
             let observer = Arc::new(CallWatch { metrics: metrics.clone(), corp: corp.name.clone() });
-            let client =
-                Client::new(settings, Arc::clone(&address), Arc::clone(clock), random.clone(), observer)?;
+            let meter = Arc::new(StoredMeter {
+                corp_id: corp.corp_id.clone(),
+                store: store.clone(),
+                clock: Arc::clone(clock),
+                limit: Some(corp.metered_calls_per_month).filter(|&limit| limit > 0),
+                is_strict: counts_strictly,
+            });
+            let clock = Arc::clone(clock);
+            let client = Client::new(
+                settings,
+                Arc::clone(&address),
+                Arc::clone(&clock),
+                random.clone(),
+                observer,
+                meter,
+            )?;
             let context = Context {
                 corp_id: corp.corp_id.clone(),
                 name: corp.name.clone(),
                 client,
                 store: store.clone(),
-                clock: Arc::clone(clock),
+                clock,
                 random: random.clone(),
                 guard: config.guard,
                 metrics: metrics.clone(),
@@ -126,7 +163,7 @@ impl Engine {
         self.contexts().for_each(|context| context.client.share(processes));
     }
 
-    /// What only one process may do, for every organisation: runs, schedules, tidying up. Ends when `term` does.
+    /// What only one process may do, for every organisation: runs, schedules, catching up, tidying up. Ends when `term` does.
     pub(super) fn lead(
         &self,
         reconcile: config::Reconcile,
@@ -139,6 +176,7 @@ impl Engine {
         for (context, corp) in &self.corps {
             tasks.spawn(carry_out_runs(Arc::clone(context), term.clone(), pulse.clone()));
             let takes_callbacks = corp.callback.is_some();
+            tasks.spawn(catch_up(Arc::clone(context), takes_callbacks, term.clone(), pulse.clone()));
             let context = Arc::clone(context);
             tasks.spawn(schedule(context, reconcile, takes_callbacks, term.clone(), pulse.clone()));
         }

@@ -40,6 +40,8 @@ pub async fn lead(
             }
         }
         tokio::select! {
+            // Tasks that have seen the shutdown did not end by a defect.
+            biased;
             _ = until(&mut leads, false, &shutdown, &pulse) => {}
             // They end only by a defect, which the log names.
             _ = tasks.join_next() => return,

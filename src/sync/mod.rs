@@ -4,6 +4,7 @@
 //! compares and marks. Nothing here knows SQL or HTTP.
 
 mod bootstrap;
+mod catch_up;
 mod compare;
 mod context;
 mod convert;
@@ -16,6 +17,7 @@ mod guard;
 mod held;
 mod hints;
 mod lead;
+mod metering;
 mod now;
 mod outcome;
 mod permission;
@@ -32,12 +34,12 @@ mod worker;
 
 use std::time::Duration;
 
-pub use self::bootstrap::metering_month;
 pub use self::context::Context;
 pub use self::engine::{Engine, EngineError, prepare};
 pub use self::held::{Decided, Decision};
 pub use self::hints::classify;
 pub use self::lead::lead;
+pub use self::metering::metering_month;
 pub use self::now::{FieldNow, Now};
 pub use self::permission::FieldPermission;
 pub use self::retention::{Erased, Forget};

@@ -103,23 +103,19 @@ impl Context {
         self.write(RequestRun { corp_id: self.corp_id.clone(), kind, quick, now: self.now() }).await
     }
 
-    /// After a start: ends the pull if it has never been complete, and compares everything if it has ever begun, because
-    /// nobody knows what happened while the daemon was away.
+    /// After a start that follows an absence: begins the pull, or ends it if it has never been complete; and if it has ever
+    /// begun, notes that nobody knows what happened while the daemon was away.
     pub(super) async fn request_first_runs(&self) -> Result<(), StoreError> {
         let (corp, open) = {
             let mut reader = self.store.reader().await?;
             (reader.corp(&self.corp_id).await?, reader.open_runs(&self.corp_id).await?)
         };
         let pulled = corp.map_or(BootstrapState::Pending, |corp| corp.bootstrap);
-        let due = match pulled {
-            BootstrapState::Pending => &[RunKind::Bootstrap][..],
-            BootstrapState::Complete => &[RunKind::Reconcile],
-            BootstrapState::Running | BootstrapState::Failed => &[RunKind::Bootstrap, RunKind::Reconcile],
-        };
-        for &kind in due {
-            if !open.iter().any(|run| run.kind == kind && !run.quick) {
-                self.request_run(kind, false).await?;
-            }
+        if pulled != BootstrapState::Complete && !open.iter().any(|run| run.kind == RunKind::Bootstrap) {
+            self.request_run(RunKind::Bootstrap, false).await?;
+        }
+        if pulled != BootstrapState::Pending {
+            self.note_absence().await?;
         }
         Ok(())
     }

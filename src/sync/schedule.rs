@@ -12,7 +12,7 @@ use super::context::Context;
 use super::convert::SHANGHAI;
 use crate::config;
 use crate::lifecycle::Pulse;
-use crate::store::RunKind;
+use crate::store::{RunKind, StoreError};
 
 /// A sleep is cut into pieces, so that the task shows signs of life and a clock that is set takes effect.
 const PIECE: Duration = Duration::from_secs(20);
@@ -34,18 +34,29 @@ pub(super) async fn schedule(
             () = shutdown.cancelled() => return,
         }
         let now = context.now();
-        let quick = if now >= daily_at {
+        let is_daily = now >= daily_at;
+        if is_daily {
             daily_at = next_at(now, when.daily_at);
-            false
-        } else if !takes_callbacks && now >= quick_at {
-            true
-        } else {
+        } else if takes_callbacks || now < quick_at {
             continue;
-        };
+        }
         quick_at = now + when.without_callbacks_every;
-        match context.request_run(RunKind::Reconcile, quick).await {
-            Ok(_) => info!(corp = context.name, quick, "comparing everything, as scheduled"),
+        let details_within_days = is_daily.then_some(when.details_every_days);
+        match context.compare_as_scheduled(details_within_days).await {
+            Ok(()) => info!(corp = context.name, details = is_daily, "comparing everything, as scheduled"),
             Err(error) => warn!(corp = context.name, %error, "a scheduled comparison could not be asked for"),
+        }
+    }
+}
+
+impl Context {
+    /// Asks for a quick comparison; daily, for the share of details as well with which everybody's are read within so many
+    /// days.
+    async fn compare_as_scheduled(&self, details_within_days: Option<u32>) -> Result<(), StoreError> {
+        let run_id = self.request_run(RunKind::Reconcile, true).await?;
+        match details_within_days {
+            Some(days) => self.mark_share(run_id, days).await,
+            None => Ok(()),
         }
     }
 }

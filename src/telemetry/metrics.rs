@@ -96,6 +96,7 @@ pub struct Metrics {
     last_reconcile: Family<CorpLabel, Seconds>,
     held: Family<CorpLabel, Gauge<i64, AtomicI64>>,
     metered: Family<CorpLabel, Gauge<i64, AtomicI64>>,
+    metered_limit: Family<CorpLabel, Gauge<i64, AtomicI64>>,
     hidden: Family<CorpLabel, Gauge<i64, AtomicI64>>,
     up: Family<StateLabels, Gauge<i64, AtomicI64>>,
     leader: Gauge<i64, AtomicI64>,
@@ -173,6 +174,10 @@ impl Metrics {
             metered: family!(
                 "metered_calls_month",
                 "Calls of this month that count against the organisation's quota"
+            ),
+            metered_limit: family!(
+                "metered_calls_limit",
+                "Calls that may count against the organisation's quota in a month, 0 for no bound"
             ),
             held: family!("held_deletions", "Deletions that wait for an approval"),
             hidden: family!("hidden_objects", "Objects outside of the application's contact scope"),
@@ -253,12 +258,11 @@ impl Metrics {
                 cause: change.cause.label(),
             };
             self.changes.get_or_create(&labels).inc();
+            if change.is_unannounced {
+                let entity = change.entity.label();
+                self.unannounced.get_or_create(&EntityLabels { corp: corp.to_owned(), entity }).inc();
+            }
         }
-    }
-
-    /// A reconcile found something that no event had told.
-    pub fn unannounced(&self, corp: &str, entity: &'static str) {
-        self.unannounced.get_or_create(&EntityLabels { corp: corp.to_owned(), entity }).inc();
     }
 
     /// An event's change was committed.
@@ -289,8 +293,10 @@ impl Metrics {
     }
 
     /// Calls of this month that count against the organisation's quota.
-    pub fn metered(&self, corp: &str, calls: i64) {
-        self.metered.get_or_create(&CorpLabel { corp: corp.to_owned() }).set(calls);
+    pub fn metered(&self, corp: &str, calls: i64, limit: u32) {
+        let corp = CorpLabel { corp: corp.to_owned() };
+        self.metered.get_or_create(&corp).set(calls);
+        self.metered_limit.get_or_create(&corp).set(limit.into());
     }
 
     /// The organisation as a whole, as it is at the moment of a scrape.
@@ -359,7 +365,7 @@ mod tests {
         metrics.callback("main", "accepted", Duration::from_millis(3));
         metrics.queue("main", &Counts::default(), Timestamp::UNIX_EPOCH);
         metrics.parked("main", &[]);
-        metrics.metered("main", 0);
+        metrics.metered("main", 0, 2500);
         metrics.organisation("main", BootstrapState::Pending, (0, 0), None, Condition::Ok);
         let text = metrics.encode().unwrap();
         for name in [
@@ -371,6 +377,7 @@ mod tests {
             "api_calls_total counter",
             "api_throttled_seconds_total counter",
             "metered_calls_month gauge",
+            "metered_calls_limit gauge",
             "changes_total counter",
             "unannounced_changes_total counter",
             "event_to_row_seconds histogram",

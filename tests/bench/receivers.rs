@@ -10,7 +10,7 @@ use dingsync::clock::SystemClock;
 use dingsync::config::{Config, Needs};
 use dingsync::http::{self, Limits};
 use dingsync::random::Random;
-use dingsync::receive::{CallbackEndpoint, Callbacks, Door, router};
+use dingsync::receive::{CallbackEndpoint, Callbacks, Door, Gaps, router};
 use dingsync::sim::Credentials;
 use dingsync::store::Arrival;
 use dingsync::sync::classify;
@@ -101,6 +101,7 @@ pub(crate) async fn store_nothing(configuration: &Path) {
         endpoints: config.corps.iter().filter_map(endpoint).collect::<HashMap<_, _>>(),
         classify,
         door,
+        gaps: Gaps::default(),
         clock: Arc::new(SystemClock),
         random: Random::from_system(),
         metrics: Metrics::new(),

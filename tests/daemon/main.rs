@@ -7,6 +7,7 @@ mod support;
 
 mod answers;
 mod callback;
+mod catch_up;
 mod commands;
 mod engines;
 mod events;

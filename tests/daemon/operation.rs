@@ -133,7 +133,8 @@ async fn health_readiness_metrics_and_status_have_the_promised_form() {
         "queue_parked{corp=\"main\",reason=",
         "api_calls_total{corp=\"main\",path=\"/topapi/v2/user/get\",result=\"ok\"}",
         "api_throttled_seconds_total{corp=\"main\"}",
-        "metered_calls_month{corp=\"main\"} 1",
+        "metered_calls_month{corp=\"main\"} 2",
+        "metered_calls_limit{corp=\"main\"} 2500",
         "changes_total{corp=\"main\",entity=\"employee\",action=\"update\",cause=\"event\"}",
         "unannounced_changes_total{corp=\"main\",entity=\"department\"}",
         "event_to_row_seconds_count{corp=\"main\"}",
@@ -178,6 +179,14 @@ async fn health_readiness_metrics_and_status_have_the_promised_form() {
         "/reconcile/last_complete_at",
         "/reconcile/running",
         "/reconcile/held",
+        "/catch_up/done",
+        "/catch_up/gap_since",
+        "/catch_up/reasons",
+        "/catch_up/last_at",
+        "/catch_up/failed_list_asked_at",
+        "/metered/month",
+        "/metered/calls",
+        "/metered/limit",
     ] {
         assert!(status.pointer(path).is_some(), "{path} is missing in {status:#}");
     }

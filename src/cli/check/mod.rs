@@ -15,7 +15,7 @@ use super::{App, output};
 use crate::config::{Config, Needs};
 use crate::lifecycle::Tasks;
 use crate::store::{Conn, Operation, Outage, Store, StoreError};
-use crate::sync::Engine;
+use crate::sync::{Engine, prepare};
 use crate::telemetry::Metrics;
 
 #[derive(Debug, Args)]
@@ -73,8 +73,8 @@ pub(super) async fn check(app: App, args: CheckArgs) -> Result<Exit, Failure> {
     let (store, writer) = config.database_url.with(Store::open)?;
     let mut tasks = Tasks::new(tokio_util::sync::CancellationToken::new());
     tasks.spawn("database writer", writer);
-    findings.push(database(&store, app.clock.now()).await);
-    let engine = Engine::new(&config, &store, &app.clock, &app.random, &Metrics::new())?;
+    findings.push(database(&store, &config, app.clock.now()).await);
+    let engine = Engine::for_preflight(&config, &store, &app.clock, &app.random, &Metrics::new())?;
     let corps: Vec<_> = config.corps.iter().collect();
     for corp in &corps {
         let Some(context) = engine.context(&corp.name) else { continue };
@@ -100,10 +100,14 @@ pub(super) async fn check(app: App, args: CheckArgs) -> Result<Exit, Failure> {
 }
 
 /// Whether the database can be written. A schema that is missing is made here, so that it is known to be possible.
-async fn database(store: &Store, now: Timestamp) -> Finding {
+async fn database(store: &Store, config: &Config, now: Timestamp) -> Finding {
     let written = async {
         match take_unless_served(store, "check").await? {
-            Some(alone) => store.migrate(&alone, now).await?,
+            Some(alone) => {
+                store.migrate(&alone, now).await?;
+                // So that metered calls can be counted.
+                prepare(store, config, now).await?;
+            }
             None => drop(store.missing_migrations().await?),
         }
         store.write(Probe).await

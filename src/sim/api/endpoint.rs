@@ -108,7 +108,7 @@ static ENDPOINTS: &[Endpoint] = &[
     read("/topapi/role/getrolegroup", point::DEPARTMENTS, role::getrolegroup),
     read("/topapi/role/getrole", point::DEPARTMENT_MEMBERS, role::getrole),
     read("/topapi/role/simplelist", point::DEPARTMENT_MEMBERS, role::simplelist),
-    metered(get(read("/v1.0/contact/empLeaveRecords", point::LEAVERS, leavers::records))),
+    get(read("/v1.0/contact/empLeaveRecords", point::LEAVERS, leavers::records)),
     metered(act(
         "/call_back/get_call_back_failed_result",
         Verb::Get,

@@ -306,6 +306,15 @@ impl Claim {
         self.run_id > 0
     }
 
+    /// Whether a comparison has marked it, and no event: none that it answers, none whose effect is still to be shown.
+    pub fn is_unannounced(&self) -> bool {
+        self.is_of_run()
+            && self.provenance.cause == Cause::Reconcile
+            && self.expects == Expectations::NONE
+            && self.doubt == Doubt::None
+            && self.confirm == Confirm::No
+    }
+
     /// Marks another object for the same reason, with the same urgency.
     pub fn hint(&self, kind: Kind, object_id: impl Into<String>) -> Hint {
         Hint {

@@ -176,6 +176,10 @@ pub struct Stamp {
     pub corp_id: String,
     /// Why.
     pub provenance: Provenance,
+    /// A comparison found it, and no event had told.
+    pub is_unannounced: bool,
+    /// The object's own read is made for the first time: it completes what a page has shown.
+    pub is_first_read: bool,
     /// When.
     pub now: Timestamp,
 }
@@ -331,6 +335,7 @@ impl Conn {
             old_values,
             new_values,
             provenance: stamp.provenance.clone(),
+            is_unannounced: stamp.is_unannounced && !(stamp.is_first_read && action == Action::Update),
             changed_at: stamp.now,
         });
     }

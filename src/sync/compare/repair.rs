@@ -19,9 +19,6 @@ impl Context {
     /// Compares, marks what differs, and waits until it is repaired.
     pub(in crate::sync) async fn reconcile(&self, run: &Run, patience: Patience) -> Result<End, WorkError> {
         let mut findings = Comparison::new(self, run, patience).go().await?;
-        for item in &findings.items {
-            self.metrics.unannounced(&self.name, item.entity.label());
-        }
         let hints = self.hints(run, &findings).await?;
         let repair = Repair {
             corp_id: self.corp_id.clone(),

@@ -61,7 +61,13 @@ impl Context {
 
     /// What the change log says of an erasure.
     pub(super) fn own_stamp(&self) -> Stamp {
-        Stamp { corp_id: self.corp_id.clone(), provenance: Provenance::of(Cause::Manual), now: self.now() }
+        Stamp {
+            corp_id: self.corp_id.clone(),
+            provenance: Provenance::of(Cause::Manual),
+            is_unannounced: false,
+            is_first_read: false,
+            now: self.now(),
+        }
     }
 
     async fn scrub(&self, what: What, fields: &Arc<FieldSet>) -> Result<i64, StoreError> {

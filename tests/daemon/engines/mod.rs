@@ -1,5 +1,6 @@
 //! What only database servers bring: several daemons on one database, outages, schemas side by side.
 
+mod catch_up;
 mod outage;
 mod replicas;
 mod schema;

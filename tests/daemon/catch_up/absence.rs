@@ -1,0 +1,103 @@
+//! Nobody was there for a while.
+
+use dingsync::clock::{Clock as _, SystemClock};
+use dingsync::sim::Plan;
+use serde_json::json;
+
+use super::{
+    FAILED_LIST, assert_agrees, calls, caught_up, compared_minutes_ago, list_at_once, lose_events, now,
+    rename,
+};
+use crate::support::{Daemon, UNBOUNDED, is_at_rest, simulator};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_changes_in_an_absence_are_found_after_the_start_some_of_them_in_the_failed_list() {
+    let sim = simulator(600, 60, 21).await;
+    let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
+    daemon.configure_more("[guard]\nmax_deletions = 0");
+    daemon.follow(&sim).await;
+    // In both shapes, one after the other; half of the events are in no list either.
+    lose_events(&sim, 0.5);
+    for (turn, shape) in ["nested_text", "flat"].into_iter().enumerate() {
+        list_at_once(&sim, shape);
+        if turn == 0 {
+            daemon.kill();
+        } else {
+            daemon.stop().await;
+        }
+        sim.live(&Plan { count: 500, interval_ms: 0.0, ..Plan::default() });
+        sim.life_ended().await;
+        sim.settled().await;
+        let failed = sim.status().failed_events;
+        assert!(failed > 100, "{failed} events failed");
+        let since = now();
+        daemon.start().await;
+        let status = caught_up(&daemon, &since).await;
+        assert_agrees(&daemon, &sim);
+        assert_eq!(sim.status().failed_events, 0, "the list was read to its end");
+        let made = calls(&sim, FAILED_LIST) + calls(&sim, "/auth/scopes");
+        assert_eq!(status["metered"]["calls"], json!(made), "every metered call is counted");
+    }
+    let listed = "SELECT count(*) FROM dingsync_inbox WHERE event_key LIKE 'failed:%'";
+    assert!(daemon.database().number(listed) > 200, "what the list showed is in the inbox");
+    assert!(calls(&sim, "/v1.0/contact/empLeaveRecords") > 0, "leavers are asked for");
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organisation_without_callbacks_catches_up_by_comparison_alone() {
+    let sim = simulator(80, 10, 3).await;
+    let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
+    daemon.configure_without("callback_");
+    daemon.spawn(&["--only", "work"]);
+    daemon.ready().await;
+    daemon.at_rest("main").await;
+    daemon.stop().await;
+    rename(&sim, "00017", "新名");
+    let since = now();
+    daemon.spawn(&["--only", "work"]);
+    daemon.ready().await;
+    caught_up(&daemon, &since).await;
+    assert_agrees(&daemon, &sim);
+    assert_eq!(calls(&sim, FAILED_LIST), 0, "nothing was ever pushed to it");
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_night_the_oldest_details_are_read_again() {
+    let sim = simulator(100, 12, 3).await;
+    let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
+    let soon = SystemClock.now() + std::time::Duration::from_secs(25);
+    let soon =
+        soon.to_zoned(jiff::tz::TimeZone::get("Asia/Shanghai").unwrap()).strftime("%H:%M:%S").to_string();
+    daemon.configure_more(&format!("[reconcile]\ndaily_at = \"{soon}\"\ndetails_every_days = 4"));
+    daemon.follow(&sim).await;
+    compared_minutes_ago(&daemon, 0);
+    // Everybody's details are a day old, and ten people's older than the others'.
+    let day = 86_400_000;
+    daemon.database().script(&format!("UPDATE dingsync_object SET read_at = read_at - {day}"));
+    let old = "SELECT userid FROM ding_employee WHERE corp_id = ? ORDER BY userid LIMIT 10";
+    let old: Vec<String> = daemon
+        .database()
+        .rows(old, &sim.credentials().corp_id)
+        .iter()
+        .map(|row| row["userid"].as_str().unwrap().to_owned())
+        .collect();
+    let list = format!("'{}'", old.join("','"));
+    let older = format!(
+        "UPDATE dingsync_object SET read_at = read_at - {day} WHERE kind = 'employee' AND object_id IN ({list})"
+    );
+    daemon.database().script(&older);
+    let begun = SystemClock.now().as_millisecond();
+    daemon.says("details that are the oldest are read again").await;
+    daemon
+        .wait("main", "comparison", |status| {
+            status["reconcile"]["last_complete_at"].is_string() && is_at_rest(status)
+        })
+        .await;
+    let read = format!("SELECT count(*) FROM dingsync_object WHERE kind = 'employee' AND read_at >= {begun}");
+    assert_eq!(daemon.database().number(&read), 25, "a fourth of a hundred people");
+    let read = format!("{read} AND object_id IN ({list})");
+    assert_eq!(daemon.database().number(&read), 10, "the oldest of all are among them");
+    daemon.stop().await;
+}
