@@ -2,6 +2,7 @@
 
 mod check;
 mod config;
+mod decide;
 mod demo;
 mod desk;
 mod events;
@@ -42,7 +43,7 @@ const AFTER_HELP: &str = "\
 New here? `dingsync demo` shows everything on this machine, without a DingTalk account.
 With an account: write dingsync.toml, then `dingsync check`, then `dingsync serve`.
 
-Exit codes: 0 done, 1 failed or only partly done, 2 differences found,
+Exit codes: 0 done, 1 failed or only partly done, 2 differences found or deletions held,
 64 wrong usage or configuration, 75 try again later.
 Results go to stdout, log lines to stderr.";
 
@@ -79,7 +80,7 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Pull the whole organisation once, now, and wait until it is all there
     Bootstrap,
-    /// Compare everything with DingTalk and repair what differs
+    /// Compare everything with DingTalk and repair what differs; decide on held deletions
     Reconcile(runs::ReconcileArgs),
     /// Compare everything with DingTalk and report; exit code 2 when something differs
     Verify,

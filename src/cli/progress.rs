@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 use tracing::info;
 
-use crate::store::{Run, RunState, Store, StoreError};
+use crate::store::{Kind, Run, RunState, Store, StoreError};
 use crate::sync::Context;
 
 const LOOK: Duration = Duration::from_millis(200);
@@ -115,6 +115,30 @@ pub(super) async fn follow_details(store: &Store, context: &Context) -> Result<D
             });
         }
         bar.show(most - left, Some(most), "details");
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Waits until nothing waits any more that a request has marked. Brings how many still do, when those do not get on.
+pub(super) async fn follow_request(
+    store: &Store,
+    context: &Context,
+    request: i64,
+) -> Result<i64, StoreError> {
+    let bar = Bar::new(&context.name);
+    let (mut most, mut least) = (0, i64::MAX);
+    let mut moved = Instant::now();
+    loop {
+        let (left, _) = store.reader().await?.run_remains(&context.corp_id, request, &Kind::ALL).await?;
+        most = most.max(left);
+        if left < least {
+            least = left;
+            moved = Instant::now();
+        }
+        if left == 0 || moved.elapsed() > PATIENCE {
+            return Ok(left);
+        }
+        bar.show(most - left, Some(most), "reading once more");
         tokio::time::sleep(LOOK).await;
     }
 }

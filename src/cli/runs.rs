@@ -6,17 +6,22 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::json;
 
+use super::decide::{DecisionCommand, decide};
 use super::exit::{Exit, Failure};
+use super::findings::Report;
 use super::progress::{Details, follow, follow_daemon, follow_details, unless_interrupted};
 use super::session::Session;
-use super::{App, findings, output};
+use super::{App, output};
 use crate::answers::{Requester, request_run};
 use crate::config::Needs;
 use crate::store::{Run, RunKind, RunState};
 use crate::sync::Context;
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct ReconcileArgs {
+    #[command(subcommand)]
+    decision: Option<DecisionCommand>,
     /// Print the plan and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -30,6 +35,9 @@ pub(super) async fn verify(app: App) -> Result<Exit, Failure> {
 }
 
 pub(super) async fn reconcile(app: App, args: ReconcileArgs) -> Result<Exit, Failure> {
+    if let Some(decision) = args.decision {
+        return decide(app, decision).await;
+    }
     let kind = if args.dry_run { RunKind::Verify } else { RunKind::Reconcile };
     compare(app, kind, args.quick, "reconcile").await
 }
@@ -45,10 +53,10 @@ async fn compare(app: App, kind: RunKind, quick: bool, command: &str) -> Result<
     let contexts: Vec<Arc<Context>> = session.engine.contexts().cloned().collect();
     for context in &contexts {
         let run = carry_out(&app, &session, context, kind, quick).await?;
-        let items = findings::items(&session.store, run.id).await?;
-        let held = session.store.reader().await?.counts(&context.corp_id).await?.held;
+        let held = session.store.reader().await?.held_count(&context.corp_id).await?;
+        let report = Report::read(&session.store, run.id, held).await?;
         exit = exit.max(match (run.state, kind) {
-            (RunState::Complete, RunKind::Verify) if items.is_empty() => Exit::Done,
+            (RunState::Complete, RunKind::Verify) if report.differences.is_empty() => Exit::Done,
             (RunState::Complete, RunKind::Verify) => Exit::Differences,
             // What a repair has found is not there any more, but for what is held.
             (RunState::Complete, _) if held == 0 => Exit::Done,
@@ -56,9 +64,9 @@ async fn compare(app: App, kind: RunKind, quick: bool, command: &str) -> Result<
             _ => unfinished(&run),
         });
         if app.global.json {
-            results.push(findings::as_json(&context.name, &run, &items, held)?);
+            results.push(report.as_json(&context.name, &run)?);
         } else {
-            findings::print(&context.name, &run, &items, held)?;
+            report.print(&context.name, &run)?;
         }
     }
     if app.global.json {
@@ -94,7 +102,7 @@ pub(super) async fn bootstrap(app: App) -> Result<Exit, Failure> {
             }
             _ => None,
         };
-        let held = session.store.reader().await?.counts(&context.corp_id).await?.held;
+        let held = session.store.reader().await?.held_count(&context.corp_id).await?;
         exit = exit.max(match (run.state, details) {
             (RunState::Complete, Some(Details::Read { parked: 0 })) if held == 0 => Exit::Done,
             (RunState::Complete, Some(Details::Read { parked: 0 })) => Exit::Differences,

@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod health;
+mod reconcile;
 mod status;
 
 use std::sync::Arc;

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
+use super::reconcile::{self, Held, LastReconcile};
 use super::{Corp, Shared};
 use crate::dingtalk::client::Condition;
 use crate::store::{BootstrapState, LaneCount, RunKind, StoreError, rfc3339};
@@ -89,7 +90,8 @@ struct Rejected {
 struct Reconcile {
     last_complete_at: Option<String>,
     running: Option<Running>,
-    held: Option<i64>,
+    held: Option<Held>,
+    last: Option<LastReconcile>,
 }
 
 #[derive(Serialize)]
@@ -181,7 +183,8 @@ impl Shared {
             reconcile: Reconcile {
                 last_complete_at: text(record.as_ref().and_then(|record| record.last_reconcile_at)),
                 running,
-                held: Some(counts.held).filter(|&held| held > 0),
+                held: reconcile::held(&snapshot.held),
+                last: snapshot.last_reconcile.map(|(run, notes)| reconcile::last(run, notes)),
             },
             catch_up: CatchUp {
                 done: snapshot.catch_up.is_done(),

@@ -29,6 +29,11 @@ pub struct Faults {
     pub clock_skew_ms: i64,
     /// Departments whose lists of members come back empty.
     pub empty_departments: BTreeSet<i64>,
+    /// Departments whose lists of members end after so many people, as if there were no more.
+    pub cut_lists: BTreeMap<i64, usize>,
+    /// Departments that calls which name them are told do not exist, although their parents list them and people are in
+    /// them.
+    pub denied_departments: BTreeSet<i64>,
     /// Pages of `v2/user/list` that fail.
     pub failing_pages: Vec<FailingPage>,
     /// Paths that are answered like methods that do not exist (`contacts-api.md §13`).

@@ -4,8 +4,10 @@ use jiff::Timestamp;
 
 use super::catch_up::CatchUp;
 use super::error::StoreError;
+use super::held::HeldGroup;
 use super::ledger::Counts;
 use super::run::Run;
+use super::run_note::RunNote;
 use super::sql::args;
 use crate::store::conn::Conn;
 
@@ -73,6 +75,10 @@ pub struct Snapshot {
     pub populations: (i64, i64),
     /// The run that is queued or under way.
     pub run: Option<Run>,
+    /// What the deletion guard holds.
+    pub held: Vec<HeldGroup>,
+    /// The last reconcile that is over, with what it had to say.
+    pub last_reconcile: Option<(Run, Vec<RunNote>)>,
     /// What may have been missed.
     pub catch_up: CatchUp,
 }
@@ -94,6 +100,8 @@ impl Conn {
             counts,
             populations: self.populations(corp_id).await?,
             run: self.open_runs(corp_id).await?.into_iter().next(),
+            held: self.held_groups(corp_id).await?,
+            last_reconcile: self.last_reconcile(corp_id).await?,
             catch_up: self.catch_up(corp_id).await?,
         })
     }

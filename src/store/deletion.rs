@@ -4,35 +4,38 @@ use jiff::Timestamp;
 
 use super::change::Entity;
 use super::error::StoreError;
-use super::sql::args;
+use super::insert::Insert;
+use super::sql::{Value, args};
 use crate::store::conn::Conn;
 
 impl Conn {
-    /// Notes a deletion.
-    pub async fn note_deletion(
+    /// Notes deletions, and forgets those before `start`.
+    pub async fn note_deletions(
         &mut self,
         corp_id: &str,
         entity: Entity,
+        count: usize,
+        start: Timestamp,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let sql = "INSERT INTO dingsync_deletion (corp_id, entity, deleted_at) VALUES (?, ?, ?)";
-        self.execute(sql, args![corp_id, entity.label(), now.as_millisecond()]).await?;
-        Ok(())
+        let sql = "DELETE FROM dingsync_deletion WHERE corp_id = ? AND entity = ? AND deleted_at < ?";
+        self.execute(sql, args![corp_id, entity.label(), start.as_millisecond()]).await?;
+        let row = [Value::from(corp_id), entity.label().into(), now.as_millisecond().into()];
+        let columns = &["corp_id", "entity", "deleted_at"];
+        let insert = Insert { table: "dingsync_deletion", columns, ending: "" };
+        self.insert_rows(&insert, std::iter::repeat_n(row, count).flatten().collect()).await
     }
 
-    /// How many there were since `start`; older ones are forgotten.
+    /// How many there were since `start`.
     pub async fn deletions_since(
         &mut self,
         corp_id: &str,
         entity: Entity,
         start: Timestamp,
     ) -> Result<i64, StoreError> {
-        let args = args![corp_id, entity.label(), start.as_millisecond()];
-        let sql = "DELETE FROM dingsync_deletion WHERE corp_id = ? AND entity = ? AND deleted_at < ?";
-        self.execute(sql, args).await?;
         let sql =
             "SELECT count(*) FROM dingsync_deletion WHERE corp_id = ? AND entity = ? AND deleted_at >= ?";
-        self.number(sql, args).await
+        self.number(sql, args![corp_id, entity.label(), start.as_millisecond()]).await
     }
 
     /// How many current rows there are of a kind.

@@ -58,6 +58,12 @@ const MIGRATIONS: &[Migration] = &[
         scripts: scripts!("0004_catch_up.sql"),
     },
     Migration {
+        version: 5,
+        description: "held",
+        min_compatible_version: 2,
+        scripts: scripts!("0005_held.sql"),
+    },
+    Migration {
         version: 6,
         description: "lookup",
         min_compatible_version: 2,

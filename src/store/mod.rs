@@ -18,6 +18,7 @@ mod events;
 mod exclusive;
 mod feed;
 mod fit;
+mod held;
 mod inbox;
 mod insert;
 mod ledger;
@@ -30,6 +31,7 @@ mod replica;
 mod retention;
 mod run;
 mod run_list;
+mod run_note;
 mod sql;
 mod writer;
 
@@ -48,6 +50,7 @@ pub use self::error::{Outage, StoreError};
 pub use self::events::{EventStretch, EventWish, StoredEvent};
 pub use self::exclusive::ExclusiveUse;
 pub use self::feed::{FeedPage, LoggedChange};
+pub use self::held::{HeldGroup, HeldState};
 pub use self::inbox::{Arrival, Incoming};
 pub use self::ledger::{
     ANSWER_LAG, CATALOGUE, Claim, ClaimWish, Confirm, Counts, Doubt, Expectations, Finish, Hint, Kind,
@@ -66,6 +69,7 @@ pub use self::replica::Replica;
 pub use self::retention::{Aging, Swept};
 pub use self::run::{Disagreement, Run, RunItem, RunKind, RunState};
 pub use self::run_list::FoundByRun;
+pub use self::run_note::{NoteKind, RunNote};
 pub use self::sql::rfc3339;
 pub use self::writer::Turn;
 use self::writer::Writer;

@@ -108,10 +108,13 @@ pub enum Disagreement {
     Gone,
     /// As [`Self::Gone`], but the deletion guard holds the row.
     Held,
+    /// The mirror has it, and DingTalk does not show it to us: the row stays as it is, so it is no difference.
+    Hidden,
 }
 
 impl Disagreement {
-    const ALL: [Self; 4] = [Self::Created, Self::Changed, Self::Gone, Self::Held];
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Created, Self::Changed, Self::Gone, Self::Held, Self::Hidden];
 
     /// The word in `dingsync_run_item.difference`.
     pub fn label(self) -> &'static str {
@@ -120,6 +123,7 @@ impl Disagreement {
             Self::Changed => "changed",
             Self::Gone => "gone",
             Self::Held => "held",
+            Self::Hidden => "hidden",
         }
     }
 }
@@ -188,6 +192,19 @@ impl Conn {
         self.rows(sql, args![corp_id]).await?.iter().map(run_of).collect()
     }
 
+    /// The last run of a kind that is over.
+    pub(super) async fn last_over(
+        &mut self,
+        corp_id: &str,
+        kind: RunKind,
+    ) -> Result<Option<Run>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM dingsync_run WHERE corp_id = ? AND state IN ('complete', 'partial', 'failed') \
+             AND kind = ? ORDER BY id DESC LIMIT 1"
+        );
+        self.row(sql, args![corp_id, kind.label()]).await?.map(|row| run_of(&row)).transpose()
+    }
+
     /// One run.
     pub async fn run(&mut self, run_id: i64) -> Result<Option<Run>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM dingsync_run WHERE id = ?");
@@ -197,6 +214,7 @@ impl Conn {
     /// Notes that somebody is at it. What an earlier attempt found is forgotten.
     pub async fn begin_run(&mut self, run_id: i64, now: Timestamp) -> Result<(), StoreError> {
         self.execute("DELETE FROM dingsync_run_item WHERE run_id = ?", args![run_id]).await?;
+        self.forget_run_notes(run_id).await?;
         let sql = "UPDATE dingsync_run SET state = 'running', started_at = COALESCE(started_at, ?), \
                    progress = 0, total = NULL WHERE id = ?";
         self.execute(sql, args![now.as_millisecond(), run_id]).await?;

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+use super::held::HeldNotice;
 use super::permission::FieldPermissions;
 use super::unexpected::Nonsense;
 use super::visibility::HiddenDepartments;
@@ -45,6 +46,8 @@ pub struct Context {
     pub nonsense: Nonsense,
     /// Departments that were out of sight a moment ago.
     pub hidden: HiddenDepartments,
+    /// When it was last said that deletions are held.
+    pub held_told: HeldNotice,
 }
 
 /// Why work on an object ended without an answer.

@@ -2,7 +2,7 @@
 
 use super::context::{Context, WorkError};
 use super::convert;
-use super::guard::Deletion;
+use super::guard::{self, Deletion};
 use super::hints::ROOT;
 use super::outcome::{Reading, conclude};
 use super::references::names_somebody_who_changes;
@@ -99,6 +99,7 @@ impl FinishDepartment {
     ) -> Result<Option<Action>, StoreError> {
         let Stamp { corp_id, now, .. } = &self.stamp;
         let action = conn.write_department(dept_id, before, after, Fate::Lives, &self.stamp).await?;
+        guard::release(conn, &self.claim, corp_id, Entity::Department).await?;
         if dept_id == ROOT {
             conn.set_org_name(corp_id, after.name.as_deref(), *now).await?;
         }
@@ -108,7 +109,7 @@ impl FinishDepartment {
         }
         let walk = self.claim.hint(Kind::Walk, dept_id.to_string());
         // A walk that was made while the department could not be seen has seen nothing.
-        let came_in_sight = matches!(self.claim.standing, Standing::Hidden | Standing::Gone);
+        let came_in_sight = matches!(self.claim.standing, Standing::Hidden | Standing::Gone | Standing::Held);
         match before {
             // A pull that found the department has marked its walk already.
             None if !came_in_sight => conn.hint_unknown(corp_id, &[walk], *now).await?,
@@ -166,11 +167,15 @@ impl FinishDepartment {
         let people = members.iter().map(|userid| self.claim.affected(Kind::Employee, userid.clone()));
         let roles = conn.roles_reaching(corp_id, dept_id).await?;
         let roles = roles.into_iter().map(|id| self.claim.affected(Kind::RoleMembers, id.to_string()));
-        let dependents: Vec<Hint> = children.chain(people).chain(roles).collect();
-        conn.hint(corp_id, &dependents, *now).await?;
+        // Those of a department that is held already were asked for when it was found gone.
+        if self.claim.standing != Standing::Held {
+            let dependents: Vec<Hint> = children.chain(people).chain(roles).collect();
+            conn.hint(corp_id, &dependents, *now).await?;
+        }
         let deletion = Deletion {
+            claim: &self.claim,
             entity: Entity::Department,
-            is_held: self.claim.standing == Standing::Held,
+            id: &self.claim.object_id,
             is_harmless: members.is_empty(),
         };
         if !deletion.is_admitted(conn, self.guard, corp_id, *now).await? {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::context::{Context, WorkError};
 use super::employee::{self, settle};
+use super::permission::FieldPermission;
 use super::{convert, department, roles};
 use crate::lane::Lane;
 use crate::store::{Difference, Disagreement, Entity, Fate, LeaveOut as _, RoleScope, RunItem, Stored};
@@ -21,6 +22,22 @@ pub(super) enum Compared {
     Differs(RunItem),
 }
 
+/// What a look at a person brought.
+#[derive(Debug)]
+pub(super) struct PersonCompared {
+    pub(super) compared: Compared,
+    /// The departments that his own answer names.
+    pub(super) departments: Vec<i64>,
+    /// Field permissions whose fields are missing from his answer.
+    pub(super) lost: Vec<FieldPermission>,
+}
+
+impl PersonCompared {
+    fn without_answer(compared: impl Into<Compared>) -> Self {
+        Self { compared: compared.into(), departments: Vec::new(), lost: Vec::new() }
+    }
+}
+
 impl From<Option<RunItem>> for Compared {
     fn from(item: Option<RunItem>) -> Self {
         item.map_or(Self::Same, Self::Differs)
@@ -29,7 +46,7 @@ impl From<Option<RunItem>> for Compared {
 
 impl Context {
     /// Compares a person with his rows.
-    pub(super) async fn person_difference(&self, userid: &str) -> Result<Compared, WorkError> {
+    pub(super) async fn person_difference(&self, userid: &str) -> Result<PersonCompared, WorkError> {
         let look = self.look_at_person(Lane::Background, userid).await?;
         let mut reader = self.store.reader().await?;
         let mut before = reader.employee(&self.corp_id, userid).await?;
@@ -39,31 +56,31 @@ impl Context {
         }
         let item =
             |disagreement, fields: &[_]| Some(RunItem::new(Entity::Employee, userid, disagreement, fields));
-        let item = match look {
-            employee::Look::Hidden => return Ok(Compared::Hidden),
-            employee::Look::Gone => match before.filter(lives) {
-                None => None,
-                Some(before) if before.row.row.gone_at.is_some() => item(Disagreement::Held, &[]),
-                Some(_) => item(Disagreement::Gone, &[]),
-            },
-            employee::Look::Present(answer) => {
-                let role_ids: Vec<i64> = answer.person.roles.iter().map(|role| role.role_id).collect();
-                let scopes = reader.role_scopes_of(&self.corp_id, userid, &role_ids).await?;
-                let (after, fate) = settle(before.as_ref(), &answer, &scopes, self.now());
-                match before.filter(lives) {
-                    None => item(Disagreement::Created, &[]),
-                    Some(before) => {
-                        let fields = before.row.differences(&after);
-                        if fields.is_empty() && fate == Fate::Lives {
-                            None
-                        } else {
-                            item(Disagreement::Changed, &fields)
-                        }
-                    }
+        let answer = match look {
+            employee::Look::Hidden => return Ok(PersonCompared::without_answer(Compared::Hidden)),
+            employee::Look::Gone => {
+                let lived = before.as_ref().is_some_and(lives);
+                let gone = lived.then(|| item(Disagreement::Gone, &[])).flatten();
+                return Ok(PersonCompared::without_answer(gone));
+            }
+            employee::Look::Present(answer) => answer,
+        };
+        let role_ids: Vec<i64> = answer.person.roles.iter().map(|role| role.role_id).collect();
+        let scopes = reader.role_scopes_of(&self.corp_id, userid, &role_ids).await?;
+        let (after, fate) = settle(before.as_ref(), &answer, &scopes, self.now());
+        let item = match before.filter(lives) {
+            None => item(Disagreement::Created, &[]),
+            Some(before) => {
+                let fields = before.row.differences(&after);
+                if fields.is_empty() && fate == Fate::Lives {
+                    None
+                } else {
+                    item(Disagreement::Changed, &fields)
                 }
             }
         };
-        Ok(item.into())
+        let departments = answer.person.departments.iter().map(|membership| membership.dept_id).collect();
+        Ok(PersonCompared { compared: item.into(), departments, lost: answer.lost })
     }
 
     /// Compares a department with its row.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::context::{Context, WorkError};
 use super::convert;
-use super::guard::Deletion;
+use super::guard::{self, Deletion};
 use super::outcome::{Reading, conclude};
 use super::permission::FieldPermission;
 use super::references::{
@@ -188,6 +188,7 @@ impl Operation for FinishEmployee {
                 let replaced = fate == Fate::Replaced;
                 recycled = before.as_ref().is_some_and(|before| replaced && !is_erased(&before.row));
                 let action = conn.write_employee(userid, before.as_ref(), &after, fate, &self.stamp).await?;
+                guard::release(conn, &self.claim, &self.stamp.corp_id, Entity::Employee).await?;
                 if let Some(before) = &before {
                     // Who left and is there may have left and come back before anybody looked.
                     if replaced || self.claim.expects.any_of(Expectations::GONE) {
@@ -230,11 +231,8 @@ impl FinishEmployee {
         let mut after = before.row.clone();
         after.row.gone_at = after.row.gone_at.or(Some(self.stamp.now));
         let corp_id = &self.stamp.corp_id;
-        let deletion = Deletion {
-            entity: Entity::Employee,
-            is_held: before.row.row.gone_at.is_some(),
-            is_harmless: false,
-        };
+        let deletion =
+            Deletion { claim: &self.claim, entity: Entity::Employee, id: userid, is_harmless: false };
         let admitted = deletion.is_admitted(conn, self.guard, corp_id, self.stamp.now).await?;
         let (standing, fate) =
             if admitted { (Standing::Gone, Fate::Gone) } else { (Standing::Held, Fate::Lives) };

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::catch_up::catch_up;
 use super::context::Context;
 use super::dispatch::dispatch;
+use super::held::HeldNotice;
 use super::metering::StoredMeter;
 use super::permission::FieldPermissions;
 use super::retention::keep_retention;
@@ -121,6 +122,7 @@ impl Engine {
                 permissions: FieldPermissions::default(),
                 nonsense: Nonsense::default(),
                 hidden: HiddenDepartments::default(),
+                held_told: HeldNotice::default(),
             };
             corps.push((Arc::new(context), corp.clone()));
         }

@@ -1,23 +1,57 @@
 //! The deletion guard: more deletions of a kind than both limits allow are held until a person decides.
+//!
+//! A single read asks for its own row; a comparison asks for everything that it found gone at once, so that of one wave
+//! all are held or none. Whoever asks takes the organisation's turn first: two processes never both admit the last one.
+
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config::Guard;
-use crate::store::{Conn, Entity, StoreError};
+use crate::store::{Cause, Claim, Conn, Entity, HeldState, Standing, StoreError};
+
+fn window_start(guard: Guard, now: Timestamp) -> Timestamp {
+    let window = SignedDuration::try_from(guard.window).unwrap_or(SignedDuration::MAX);
+    now.checked_sub(window).unwrap_or(Timestamp::MIN)
+}
+
+/// Whether so many more deletions of a kind pass both limits.
+async fn passes_limits(
+    conn: &mut Conn,
+    guard: Guard,
+    corp_id: &str,
+    entity: Entity,
+    more: usize,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    if guard.max_deletions == 0 {
+        return Ok(false);
+    }
+    let before = conn.deletions_since(corp_id, entity, window_start(guard, now)).await?;
+    let with_these = before + i64::try_from(more).unwrap_or(i64::MAX);
+    if with_these <= i64::from(guard.max_deletions) {
+        return Ok(false);
+    }
+    // As many as there were when the window began.
+    let population = conn.population(corp_id, entity).await? + before;
+    Ok(with_these as f64 > guard.max_share * population as f64)
+}
 
 /// A row that DingTalk's own answer would have deleted.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Deletion {
+pub(super) struct Deletion<'a> {
+    /// The claim under which that was answered.
+    pub(super) claim: &'a Claim,
     /// What kind of row.
     pub(super) entity: Entity,
-    /// It was held before: no window's end lets it go, a person does.
-    pub(super) is_held: bool,
+    /// Its id.
+    pub(super) id: &'a str,
     /// Losing it by mistake would harm nobody, such as a department without members.
     pub(super) is_harmless: bool,
 }
 
-impl Deletion {
-    /// Asks whether the row may be deleted; if so, the deletion is counted.
+impl Deletion<'_> {
+    /// Asks whether the row may be deleted now. If so, the deletion is counted; if not, it is held.
     pub(super) async fn is_admitted(
         self,
         conn: &mut Conn,
@@ -25,23 +59,124 @@ impl Deletion {
         corp_id: &str,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        let Self { entity, id, .. } = self;
+        match conn.held_state(corp_id, entity, id).await? {
+            Some(HeldState::Approved) => {
+                conn.note_approved_deletion(corp_id, entity, id).await?;
+                return Ok(true);
+            }
+            // It was counted when it was admitted.
+            Some(HeldState::Admitted) => {
+                conn.forget_held(corp_id, entity, id).await?;
+                return Ok(true);
+            }
+            Some(HeldState::Held | HeldState::Discarded) if guard.max_deletions > 0 => return Ok(false),
+            Some(_) => conn.forget_held(corp_id, entity, id).await?,
+            None => {}
+        }
         if guard.max_deletions == 0 || self.is_harmless {
             return Ok(true);
         }
-        if self.is_held {
+        conn.take_guard(corp_id).await?;
+        if passes_limits(conn, guard, corp_id, entity, 1, now).await? {
+            // Requests of single objects have negative numbers.
+            let run_id = self.claim.run_id.max(0);
+            conn.put_held(corp_id, entity, &[id.to_owned()], HeldState::Held, run_id, now).await?;
             return Ok(false);
         }
-        let window = SignedDuration::try_from(guard.window).unwrap_or(SignedDuration::MAX);
-        let start = now.checked_sub(window).unwrap_or(Timestamp::MIN);
-        let with_this = conn.deletions_since(corp_id, self.entity, start).await? + 1;
-        if with_this > i64::from(guard.max_deletions) {
-            // As many as there were when the window began.
-            let population = conn.population(corp_id, self.entity).await? + with_this - 1;
-            if with_this as f64 > guard.max_share * population as f64 {
-                return Ok(false);
-            }
-        }
-        conn.note_deletion(corp_id, self.entity, now).await?;
+        conn.note_deletions(corp_id, entity, 1, window_start(guard, now), now).await?;
         Ok(true)
     }
+}
+
+/// What a comparison found gone, by kind; without departments that have no members, which are never held.
+pub(super) type Gone = BTreeMap<Entity, Vec<String>>;
+
+/// What the guard says to a comparison.
+#[derive(Debug, Default)]
+pub(super) struct Verdict {
+    /// Newly held, by kind.
+    pub(super) held: Gone,
+    /// Within the limits, by kind.
+    pub(super) admitted: Gone,
+    /// Held since an earlier read, and still.
+    pub(super) known: Gone,
+}
+
+impl Verdict {
+    /// Whether an object's deletion is held.
+    pub(super) fn holds(&self, entity: Entity, id: &str) -> bool {
+        let has = |gone: &Gone| gone.get(&entity).is_some_and(|ids| ids.iter().any(|known| known == id));
+        has(&self.held) || has(&self.known)
+    }
+}
+
+/// Judges all that a comparison found gone, without writing anything. What a person has discarded is held again.
+pub(super) async fn judge(
+    conn: &mut Conn,
+    guard: Guard,
+    corp_id: &str,
+    gone: &Gone,
+    now: Timestamp,
+) -> Result<Verdict, StoreError> {
+    let mut verdict = Verdict::default();
+    if guard.max_deletions == 0 {
+        return Ok(verdict);
+    }
+    for (&entity, ids) in gone {
+        let states: HashMap<String, HeldState> = conn.held_states(corp_id, entity, ids).await?;
+        let of = |wanted: &[Option<HeldState>]| -> Vec<String> {
+            ids.iter().filter(|id| wanted.contains(&states.get(*id).copied())).cloned().collect()
+        };
+        let fresh = of(&[None, Some(HeldState::Deleted)]);
+        let mut held = of(&[Some(HeldState::Discarded)]);
+        if passes_limits(conn, guard, corp_id, entity, fresh.len(), now).await? {
+            held.extend(fresh);
+        } else {
+            verdict.admitted.insert(entity, fresh);
+        }
+        verdict.held.insert(entity, held);
+        verdict.known.insert(entity, of(&[Some(HeldState::Held)]));
+    }
+    Ok(verdict)
+}
+
+/// The same, and notes it: the workers that read the objects then do what was said here.
+pub(super) async fn judge_and_note(
+    conn: &mut Conn,
+    guard: Guard,
+    corp_id: &str,
+    gone: &Gone,
+    run_id: i64,
+    now: Timestamp,
+) -> Result<Verdict, StoreError> {
+    if guard.max_deletions == 0 || gone.is_empty() {
+        return Ok(Verdict::default());
+    }
+    conn.take_guard(corp_id).await?;
+    let verdict = judge(conn, guard, corp_id, gone, now).await?;
+    for (&entity, ids) in &verdict.held {
+        conn.put_held(corp_id, entity, ids, HeldState::Held, run_id, now).await?;
+    }
+    for (&entity, ids) in &verdict.admitted {
+        conn.put_held(corp_id, entity, ids, HeldState::Admitted, run_id, now).await?;
+        conn.note_deletions(corp_id, entity, ids.len(), window_start(guard, now), now).await?;
+    }
+    Ok(verdict)
+}
+
+/// DingTalk shows an object again. `claim` is the one under which it did.
+pub(super) async fn release(
+    conn: &mut Conn,
+    claim: &Claim,
+    corp_id: &str,
+    entity: Entity,
+) -> Result<(), StoreError> {
+    // Without a look at the table for everybody who was never gone.
+    let may_be_noted = matches!(claim.standing, Standing::Gone | Standing::Held)
+        || (claim.is_of_run() && claim.provenance.cause == Cause::Reconcile);
+    if may_be_noted {
+        conn.forget_held(corp_id, entity, &claim.object_id).await?;
+    }
+    Ok(())
 }

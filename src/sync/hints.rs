@@ -1,5 +1,7 @@
 //! Which objects an event marks (`events.md §4.2`, and the names of third-party applications in `§4.3`).
 
+use tracing::error;
+
 use crate::dingtalk::event::Event;
 use crate::lane::Lane;
 use crate::store::{CATALOGUE, Cause, Doubt, Expectations, Hint, Kind, Provenance};
@@ -44,8 +46,10 @@ pub fn classify(event: &Event) -> Vec<Hint> {
         "org_dept_create" => departments(Expectations::PRESENT),
         "org_dept_modify" => departments(Expectations::CHANGED),
         "org_dept_remove" => departments(Expectations::GONE),
-        // A dissolved organisation answers nothing any more; that is no reason to delete it here.
         "org_change" | "org_update" | "org_remove" => {
+            if event.event_type == "org_remove" {
+                tell_dissolved(event);
+            }
             vec![hint(Kind::Department, ROOT.to_string(), Expectations::CHANGED)]
         }
         "label_user_change" | "label_user_scope_change" => {
@@ -55,6 +59,15 @@ pub fn classify(event: &Event) -> Vec<Hint> {
         | "org_role_remove" => vec![catalogue()],
         _ => Vec::new(),
     }
+}
+
+/// A dissolved organisation answers nothing any more; that is no reason to delete it here.
+fn tell_dissolved(event: &Event) {
+    error!(
+        corp_id = event.corp_id,
+        "DingTalk says that the organisation is dissolved (org_remove). Nothing is deleted for that: all rows stay as \
+         they are. If it is true, set `enabled = false` for it; if not, ask DingTalk at once"
+    );
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod dispatch;
 mod employee;
 mod engine;
 mod guard;
+mod held;
 mod hints;
 mod lead;
 mod metering;
@@ -35,6 +36,7 @@ use std::time::Duration;
 
 pub use self::context::Context;
 pub use self::engine::{Engine, EngineError, prepare};
+pub use self::held::{Decided, Decision};
 pub use self::hints::classify;
 pub use self::lead::lead;
 pub use self::metering::metering_month;

@@ -21,7 +21,7 @@ const VERDICT_HOLDS: Duration = Duration::from_mins(1);
 const OTHERS: usize = 3;
 
 /// A permission of the console that unlocks fields of people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FieldPermission {
     /// 企业员工手机号信息
     Mobile,
@@ -145,29 +145,62 @@ impl Context {
         Ok(lost)
     }
 
-    /// Reads others who have fields of `permission`, until one shows them.
+    /// Whether others who have fields of `permission` still show them; if not, the verdict is noted.
     async fn still_permitted(
         &self,
         lane: Lane,
         userid: &str,
         permission: FieldPermission,
     ) -> Result<bool, WorkError> {
+        let shown = self.shown_by_others(lane, userid, permission).await?.unwrap_or(false);
+        if !shown {
+            self.tell_lost(permission);
+        }
+        Ok(shown)
+    }
+
+    /// The permissions that are gone by the look of a few who have fields of them: before everybody is compared.
+    pub(super) async fn probe_permissions(&self, lane: Lane) -> Result<Vec<FieldPermission>, WorkError> {
+        let mut lost = Vec::new();
+        for permission in FieldPermission::ALL {
+            if self.shown_by_others(lane, "", permission).await? == Some(false) {
+                self.tell_lost(permission);
+                lost.push(permission);
+            }
+        }
+        Ok(lost)
+    }
+
+    /// Reads a few others than `userid` who have fields of `permission`, until one shows them. `None` where nobody has
+    /// any, or nobody who has is to be seen.
+    async fn shown_by_others(
+        &self,
+        lane: Lane,
+        userid: &str,
+        permission: FieldPermission,
+    ) -> Result<Option<bool>, WorkError> {
         let others = {
             let mut reader = self.store.reader().await?;
             let random = self.random.number();
             reader.others_with(&self.corp_id, userid, permission.columns(), random, OTHERS).await?
         };
+        let mut shown = None;
         for other in others {
             match self.client.person(lane, &other).await {
                 Ok(answer) => {
                     if permission.shows_in(&convert::person(answer).row) {
-                        return Ok(true);
+                        return Ok(Some(true));
                     }
+                    shown = Some(false);
                 }
                 Err(error) if matches!(error.class, Class::Gone | Class::Hidden) => {}
                 Err(error) => return Err(error.into()),
             }
         }
+        Ok(shown)
+    }
+
+    fn tell_lost(&self, permission: FieldPermission) {
         if self.permissions.note_lost(permission) {
             warn!(
                 corp = self.name,
@@ -176,6 +209,5 @@ impl Context {
                 permission.meaning()
             );
         }
-        Ok(false)
     }
 }

@@ -208,6 +208,7 @@ impl Operation for FinishCatalogue {
         };
         let groups = self.write_groups(conn, catalogue).await?;
         let roles = self.write_roles(conn, catalogue).await?;
+        self.release(conn, catalogue).await?;
         let standing = if groups.held || roles.held { Standing::Held } else { Standing::Present };
         let action = (groups.changed || roles.changed).then_some(Action::Update);
         let reading = Reading::of(Standing::Present, action);
@@ -236,10 +237,23 @@ struct Effect {
 }
 
 impl FinishCatalogue {
-    async fn may_delete(&self, conn: &mut Conn, entity: Entity) -> Result<bool, StoreError> {
-        let is_held = self.claim.standing == Standing::Held;
-        let deletion = Deletion { entity, is_held, is_harmless: false };
+    async fn may_delete(&self, conn: &mut Conn, entity: Entity, id: i64) -> Result<bool, StoreError> {
+        let id = id.to_string();
+        let deletion = Deletion { claim: &self.claim, entity, id: &id, is_harmless: false };
         deletion.is_admitted(conn, self.guard, &self.stamp.corp_id, self.stamp.now).await
+    }
+
+    /// Whatever the list shows is there.
+    async fn release(&self, conn: &mut Conn, catalogue: &Catalogue) -> Result<(), StoreError> {
+        let corp_id = &self.stamp.corp_id;
+        let groups: Vec<String> = catalogue.groups.iter().map(|(id, _)| id.to_string()).collect();
+        let roles: Vec<String> = catalogue.roles.iter().map(|(id, _)| id.to_string()).collect();
+        for (entity, ids) in [(Entity::RoleGroup, groups), (Entity::Role, roles)] {
+            for id in conn.held_states(corp_id, entity, &ids).await?.into_keys() {
+                conn.forget_held(corp_id, entity, &id).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn write_groups(&self, conn: &mut Conn, catalogue: &Catalogue) -> Result<Effect, StoreError> {
@@ -253,7 +267,7 @@ impl FinishCatalogue {
         }
         for group_id in &catalogue.gone_groups {
             let Some(before) = before(*group_id) else { continue };
-            if self.may_delete(conn, Entity::RoleGroup).await? {
+            if self.may_delete(conn, Entity::RoleGroup, *group_id).await? {
                 let row = &before.row;
                 let action =
                     conn.write_role_group(*group_id, Some(before), row, Fate::Gone, &self.stamp).await?;
@@ -293,7 +307,7 @@ impl FinishCatalogue {
         }
         for role_id in &catalogue.gone_roles {
             let Some(before) = before(*role_id) else { continue };
-            if !self.may_delete(conn, Entity::Role).await? {
+            if !self.may_delete(conn, Entity::Role, *role_id).await? {
                 effect.held = true;
                 continue;
             }

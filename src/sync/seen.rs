@@ -16,6 +16,11 @@ impl Seen {
         self.hashes.insert(self.hasher.hash_one(id));
     }
 
+    /// How many different ones.
+    pub(super) fn len(&self) -> usize {
+        self.hashes.len()
+    }
+
     pub(super) fn has(&self, id: &str) -> bool {
         self.hashes.contains(&self.hasher.hash_one(id))
     }

@@ -9,7 +9,9 @@ use tracing::{debug, info, warn};
 use super::context::{Context, WorkError};
 use crate::dingtalk::{ApiError, Class};
 use crate::lane::Lane;
-use crate::store::{Cause, Claim, ClaimWish, Conn, Finish, Hint, Kind, Operation, StoreError, Turn};
+use crate::store::{
+    Cause, Claim, ClaimWish, Conn, Finish, Hint, Kind, Operation, Standing, StoreError, Turn,
+};
 
 /// After so many failures that are the object's own, it is parked.
 const ATTEMPTS: i64 = 3;
@@ -53,6 +55,10 @@ pub(super) async fn work(context: Arc<Context>, claim: Claim) {
 impl Context {
     /// An event's effect is in the mirror.
     pub(super) fn note_done(&self, claim: &Claim, finish: Finish) {
+        // Of what a run finds, the run says it.
+        if finish.standing == Standing::Held && claim.standing != Standing::Held && !claim.is_of_run() {
+            self.tell_held_read();
+        }
         debug!(
             corp = self.name,
             kind = claim.kind.label(),

@@ -19,3 +19,4 @@ mod operation;
 mod organisations;
 mod privacy;
 mod pull;
+mod reconcile;

@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use self::stage::Stage;
 use self::watch::Watch;
 use super::exit::{Exit, Failure};
-use super::{App, findings, output, progress, stop_on_signals};
+use super::findings::Report;
+use super::{App, output, progress, stop_on_signals};
 use crate::sim::{Plan, Status};
 use crate::store::{Counts, RunKind, RunState};
 
@@ -170,8 +171,8 @@ async fn compare(stage: &Stage) -> Result<Exit, Failure> {
     output::line("comparing every row with the source …")?;
     let run_id = stage.context.request_run(RunKind::Verify, false).await?;
     let run = progress::follow(&stage.store, &stage.context.name, run_id).await?;
-    let items = findings::items(&stage.store, run_id).await?;
-    findings::print(&stage.context.name, &run, &items, 0)?;
+    let report = Report::read(&stage.store, run_id, 0).await?;
+    report.print(&stage.context.name, &run)?;
     let Status { people, departments, .. } = stage.sim.status();
     let source = (people as i64, departments as i64);
     let mirror = stage.store.reader().await?.populations(&stage.context.corp_id).await?;
@@ -179,7 +180,7 @@ async fn compare(stage: &Stage) -> Result<Exit, Failure> {
         "DingTalk has {} people in {} departments, the mirror {} in {}",
         source.0, source.1, mirror.0, mirror.1
     ))?;
-    Ok(match (run.state, items.is_empty() && source == mirror) {
+    Ok(match (run.state, report.differences.is_empty() && source == mirror) {
         (RunState::Complete, true) => Exit::Done,
         (RunState::Complete, false) => Exit::Differences,
         _ => Exit::Failed,

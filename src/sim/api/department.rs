@@ -67,7 +67,8 @@ fn named<'c>(call: &'c Call<'_>, name: &str, default: Option<i64>) -> Result<&'c
     if dept_id <= 0 || dept_id == HOME_SCHOOL {
         return Err(Refusal::business(40_009, "不合法的部门id"));
     }
-    call.view.department(dept_id).ok_or_else(Refusal::no_department)
+    let known = call.view.department(dept_id).filter(|_| !call.faults.denied_departments.contains(&dept_id));
+    known.ok_or_else(Refusal::no_department)
 }
 
 fn is_visible(call: &Call<'_>, department: &Department) -> bool {

@@ -142,7 +142,12 @@ fn leads(call: &Call<'_>, person: &Person, dept_id: i64) -> bool {
 
 /// The members that lists show of a department.
 fn listed<'c>(call: &'c Call<'_>, dept_id: i64) -> Vec<&'c Person> {
-    if call.faults.empty_departments.contains(&dept_id) { Vec::new() } else { call.view.members(dept_id) }
+    if call.faults.empty_departments.contains(&dept_id) {
+        return Vec::new();
+    }
+    let mut members = call.view.members(dept_id);
+    members.truncate(call.faults.cut_lists.get(&dept_id).copied().unwrap_or(usize::MAX));
+    members
 }
 
 /// The codes that a paged call has for its parameters.

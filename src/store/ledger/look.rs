@@ -79,15 +79,9 @@ impl Conn {
         counts.background.pending -= counts.confirming;
         let sql = "SELECT count(*) FROM dingsync_object WHERE corp = ? AND parked_at IS NOT NULL";
         counts.parked = self.number(sql, args![corp]).await?;
-        let sql = "SELECT standing, count(*) FROM dingsync_object \
-                   WHERE corp = ? AND standing > 2 GROUP BY standing";
-        for row in self.rows(sql, args![corp]).await? {
-            let number = row.integer(1)?.unwrap_or_default();
-            match Standing::of_number(row.integer(0)?) {
-                Standing::Held => counts.held = number,
-                _ => counts.hidden = number,
-            }
-        }
+        let sql = "SELECT count(*) FROM dingsync_object WHERE corp = ? AND standing = 3";
+        counts.hidden = self.number(sql, args![corp]).await?;
+        counts.held = self.held_count(corp_id).await?;
         Ok(counts)
     }
 

@@ -1,16 +1,17 @@
 //! The first look: everything is read once.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use futures_util::StreamExt as _;
 
 use super::{BATCH, Comparison, TOGETHER};
-use crate::dingtalk::{ApiError, Class};
+use crate::dingtalk::error::Denied;
+use crate::dingtalk::{ApiError, Class, endpoint};
 use crate::lane::Lane;
-use crate::store::{Kind, ListedPerson};
+use crate::store::{Kind, ListedPerson, Standing};
 use crate::sync::context::WorkError;
 use crate::sync::convert;
-use crate::sync::difference::Compared;
+use crate::sync::difference::{Compared, PersonCompared};
 use crate::sync::seen::Seen;
 
 impl Comparison<'_> {
@@ -18,35 +19,56 @@ impl Comparison<'_> {
     pub(super) async fn tree(&mut self) -> Result<(), WorkError> {
         let context = self.context;
         let (roots, people) = context.patiently(self.run, self.patience, || context.roots()).await?;
+        self.notes.scope(&roots, people.len());
+        let counted_before = self.people_count().await?;
         for userid in people {
             self.listed.note(&userid);
             self.compare_person(userid).await?;
         }
-        let mut queue: VecDeque<i64> = roots.into();
+        let mut queue: VecDeque<i64> = roots.iter().copied().collect();
         while let Some(dept_id) = queue.pop_front() {
             if !self.visited.insert(dept_id) {
                 continue;
             }
             self.compare_department(dept_id).await?;
-            match self.members(dept_id).await {
+            match self.children(dept_id).await {
                 Ok(children) => queue.extend(children),
                 // It went away or out of sight meanwhile, which its own comparison has found out.
+                Err(WorkError::Api(error)) if matches!(error.class, Class::Gone | Class::Hidden) => continue,
+                Err(error) => self.unreadable(&format!("the children of department {dept_id}"), error)?,
+            }
+            if self.notes.is_refused(endpoint::MEMBERS.path) {
+                continue;
+            }
+            match self.members(dept_id).await {
+                Ok(()) => {}
                 Err(WorkError::Api(error)) if matches!(error.class, Class::Gone | Class::Hidden) => {}
                 Err(error) => self.unreadable(&format!("the members of department {dept_id}"), error)?,
             }
         }
+        // A list that is known to be cut off explains why the numbers differ.
+        if !self.notes.is_partial() {
+            let counted_after = self.people_count().await?;
+            self.check_count(&roots, counted_before, counted_after);
+        }
         Ok(())
     }
 
-    /// Compares the members of a department by its pages; brings its children.
-    async fn members(&mut self, dept_id: i64) -> Result<Vec<i64>, WorkError> {
+    async fn children(&mut self, dept_id: i64) -> Result<Vec<i64>, WorkError> {
         let context = self.context;
         let children = context
             .patiently(self.run, self.patience, || async {
                 Ok(context.client.child_departments(Lane::Background, dept_id).await?)
             })
             .await?;
-        let unreliable = context.unreliable_columns();
+        Ok(children.into_iter().filter_map(|child| child.dept_id).collect())
+    }
+
+    /// Compares the members of a department by its pages.
+    async fn members(&mut self, dept_id: i64) -> Result<(), WorkError> {
+        let context = self.context;
+        let mut unreliable = context.unreliable_columns();
+        unreliable.extend(&self.unreliable);
         let mut seen = Seen::default();
         let mut cursor = 0;
         loop {
@@ -74,14 +96,14 @@ impl Comparison<'_> {
                 continue;
             }
             if cursor > 0 {
-                self.unlisted_members(dept_id, &seen).await?;
+                self.unlisted_members(dept_id, &mut seen).await?;
             }
-            return Ok(children.into_iter().filter_map(|child| child.dept_id).collect());
+            return self.doubt_unlisted(dept_id, &seen).await;
         }
     }
 
     /// A cursor over a live list can skip people, whom only the list without pages shows then.
-    async fn unlisted_members(&mut self, dept_id: i64, seen: &Seen) -> Result<(), WorkError> {
+    async fn unlisted_members(&mut self, dept_id: i64, seen: &mut Seen) -> Result<(), WorkError> {
         let context = self.context;
         let ids = context
             .patiently(self.run, self.patience, || async {
@@ -89,7 +111,10 @@ impl Comparison<'_> {
             })
             .await;
         match ids {
-            Ok(ids) => self.people.extend(ids.into_iter().filter(|userid| !seen.has(userid))),
+            Ok(ids) => {
+                self.people.extend(ids.iter().filter(|userid| !seen.has(userid)).cloned());
+                ids.iter().for_each(|userid| seen.note(userid));
+            }
             Err(WorkError::Api(error)) if error.class == Class::UnknownMethod => {}
             Err(error) => return Err(error),
         }
@@ -97,6 +122,9 @@ impl Comparison<'_> {
     }
 
     async fn compare_department(&mut self, dept_id: i64) -> Result<(), WorkError> {
+        if self.notes.is_refused(endpoint::DEPARTMENT.path) {
+            return Ok(());
+        }
         let context = self.context;
         match context.patiently(self.run, self.patience, || context.department_difference(dept_id)).await {
             Ok(Compared::Same) => {}
@@ -147,9 +175,12 @@ impl Comparison<'_> {
                     }
                 }
                 Err(WorkError::Api(error)) if matches!(error.class, Class::Gone | Class::Hidden) => {}
-                Err(error @ WorkError::Api(ApiError { class: Class::UnknownMethod, .. })) => {
-                    return self.unreadable("the members of roles", error);
-                }
+                Err(
+                    error @ WorkError::Api(ApiError {
+                        class: Class::UnknownMethod | Class::Denied(Denied::PermissionPoint),
+                        ..
+                    }),
+                ) => return self.unreadable("the members of roles", error),
                 Err(error) => self.unreadable(&format!("the members of role {role_id}"), error)?,
             }
         }
@@ -165,9 +196,9 @@ impl Comparison<'_> {
     async fn take_person(
         &mut self,
         userid: String,
-        looked: Result<Compared, WorkError>,
+        looked: Result<PersonCompared, WorkError>,
     ) -> Result<(), WorkError> {
-        match looked {
+        match looked.map(|looked| self.note_person(&userid, looked)) {
             Ok(Compared::Same) => {}
             Ok(Compared::Hidden) => self.note_hidden(Kind::Employee, userid),
             Ok(Compared::Differs(_)) => drop(self.people.insert(userid)),
@@ -179,6 +210,9 @@ impl Comparison<'_> {
     /// Everybody's own read; for a quick comparison only of those whom no page showed.
     pub(super) async fn stored_people(&mut self) -> Result<(), WorkError> {
         let (context, run, patience) = (self.context, self.run, self.patience);
+        if run.quick && self.notes.is_refused(endpoint::MEMBERS.path) {
+            return Ok(());
+        }
         let mut after = String::new();
         loop {
             let ids = {
@@ -187,10 +221,11 @@ impl Comparison<'_> {
             };
             let Some(last) = ids.last() else { return Ok(()) };
             after.clone_from(last);
-            let due = ids
+            let due: Vec<String> = ids
                 .into_iter()
-                .filter(|userid| !self.people.contains(userid) && (!run.quick || !self.listed.has(userid)));
-            let due: Vec<String> = due.collect();
+                .filter(|userid| !self.people.contains(userid) && (!run.quick || !self.listed.has(userid)))
+                .collect();
+            let due = if run.quick { self.without_hidden(due).await? } else { due };
             let mut looks = futures_util::stream::iter(due)
                 .map(|userid| async move {
                     let looked =
@@ -200,7 +235,26 @@ impl Comparison<'_> {
                 .buffer_unordered(TOGETHER);
             while let Some((userid, looked)) = looks.next().await {
                 self.take_person(userid, looked).await?;
+                if self.notes.is_refused(endpoint::PERSON.path) {
+                    return Ok(());
+                }
             }
         }
+    }
+
+    /// Who was out of sight and is on no page still is: after a smaller scope that is nearly everybody.
+    async fn without_hidden(&mut self, userids: Vec<String>) -> Result<Vec<String>, WorkError> {
+        let standings = {
+            let mut reader = self.context.store.reader().await?;
+            reader.standings(&self.context.corp_id, Kind::Employee, &userids).await?
+        };
+        let hidden: HashSet<String> = standings
+            .into_iter()
+            .filter(|(_, standing, _)| *standing == Standing::Hidden)
+            .map(|(userid, ..)| userid)
+            .collect();
+        let seen = userids.into_iter().filter(|userid| !hidden.contains(userid)).collect();
+        hidden.into_iter().for_each(|userid| self.note_hidden(Kind::Employee, userid));
+        Ok(seen)
     }
 }

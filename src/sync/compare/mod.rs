@@ -1,38 +1,37 @@
 //! Compares the whole mirror with DingTalk, without a lease and without writing a row: what differs is looked at once
 //! more, then reported, and for a reconcile marked, so that workers repair it like any event.
+//!
+//! Nothing is concluded from absence alone: whatever a list does not show is asked for by itself, and only DingTalk's own
+//! "not found" says that it is gone. What could not be read makes the run partial.
 
 mod first_look;
+mod notes;
+mod patience;
+mod repair;
 mod second_look;
+mod trust;
 
-use std::collections::{BTreeSet, HashSet};
-use std::sync::atomic::Ordering;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::warn;
 
+use self::notes::Notes;
 use super::context::{Context, WorkError};
+use super::difference::{Compared, PersonCompared};
+use super::guard::{self, Gone, Verdict};
 use super::runs::{End, Patience};
 use super::seen::Seen;
 use crate::dingtalk::Class;
-use crate::lane::Lane;
+use crate::dingtalk::error::Denied;
 use crate::store::{
-    CATALOGUE, Cause, Conn, Entity, Hint, Kind, Operation, Run, RunItem, RunState, StoreError,
+    Conn, Disagreement, Entity, Kind, Operation, Run, RunItem, RunNote, RunState, StoreError,
 };
 
 /// Objects looked at together.
-/// How often the log says again what is waited for.
-const REMINDER: Duration = Duration::from_secs(30);
 const TOGETHER: usize = 8;
 const BATCH: usize = 200;
-const USUAL_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// How long a second look waits for work that is under way on the same object.
-const UNDER_WAY: Duration = Duration::from_secs(10);
-const LOOK: Duration = Duration::from_millis(100);
 const REPORT: Duration = Duration::from_millis(500);
-/// What could not be read is named so often, then counted.
-const NAMED: usize = 20;
 
 /// What a comparison found.
 struct Findings {
@@ -41,131 +40,62 @@ struct Findings {
     scopes: BTreeSet<i64>,
     /// What is out of sight.
     hidden: HashSet<(Kind, String)>,
-    unreadable: Unreadable,
+    /// What is gone, as far as the guard has to do with it.
+    gone: Gone,
+    notes: Notes,
 }
 
 impl Findings {
     fn end(&self) -> End {
-        match self.unreadable.sentence() {
+        match self.notes.sentence() {
             None => End::of(RunState::Complete, None),
             Some(sentence) => End::of(RunState::Partial, Some(sentence)),
         }
     }
-}
 
-/// What could not be read because of itself.
-#[derive(Debug, Default)]
-struct Unreadable {
-    named: Vec<String>,
-    more: usize,
-}
-
-impl Unreadable {
-    fn note(&mut self, part: String) {
-        if self.named.len() < NAMED {
-            self.named.push(part);
-        } else {
-            self.more += 1;
+    /// What the guard holds is not simply gone.
+    fn mark_held(&mut self, verdict: &Verdict) {
+        for item in &mut self.items {
+            if item.disagreement == Disagreement::Gone && verdict.holds(item.entity, &item.entity_id) {
+                item.disagreement = Disagreement::Held;
+            }
         }
-    }
-
-    /// In the operator's words; `None` if everything could be read.
-    fn sentence(&self) -> Option<String> {
-        let more = match self.more {
-            0 => String::new(),
-            more => format!("; and {more} more"),
-        };
-        (!self.named.is_empty()).then(|| format!("could not be read: {}{more}", self.named.join("; ")))
     }
 }
 
 impl Context {
     /// Compares and reports.
     pub(super) async fn verify(&self, run: &Run, patience: Patience) -> Result<End, WorkError> {
-        Ok(Comparison::new(self, run, patience).go().await?.end())
-    }
-
-    /// Compares, marks what differs, and waits until it is repaired.
-    pub(super) async fn reconcile(&self, run: &Run, patience: Patience) -> Result<End, WorkError> {
-        let findings = Comparison::new(self, run, patience).go().await?;
-        let hint = |kind, id: String| Hint {
-            run_id: run.id,
-            ..Hint::of(kind, id, Lane::Background, Cause::Reconcile)
+        let mut findings = Comparison::new(self, run, patience).go().await?;
+        let end = findings.end();
+        let verdict = {
+            let mut reader = self.store.reader().await?;
+            guard::judge(&mut reader, self.guard, &self.corp_id, &findings.gone, self.now()).await?
         };
-        let mut hints = Vec::new();
-        for item in &findings.items {
-            hints.push(match item.entity {
-                Entity::Department => hint(Kind::Department, item.entity_id.clone()),
-                Entity::Employee => hint(Kind::Employee, item.entity_id.clone()),
-                Entity::RoleGroup | Entity::Role => hint(Kind::RoleCatalogue, CATALOGUE.to_owned()),
-            });
-        }
-        hints.extend(findings.scopes.iter().map(|role_id| hint(Kind::RoleMembers, role_id.to_string())));
-        // No row tells that something went out of sight or came back, or that what is held is admitted now.
-        let apart: HashSet<(Kind, String)> =
-            self.store.reader().await?.apart(&self.corp_id).await?.into_iter().collect();
-        let moved = findings.hidden.symmetric_difference(&apart);
-        hints.extend(moved.map(|(kind, id)| hint(*kind, id.clone())));
-        self.mark(hints).await?;
-        let parked = self.until_worked_off(run, &Kind::ALL, patience).await?;
-        Ok(match parked {
-            Some(0) => findings.end(),
-            Some(parked) => {
-                let error = format!("{parked} objects are parked: DingTalk refuses to show them");
-                End::of(RunState::Partial, Some(error))
-            }
-            None => End {
-                state: RunState::Partial,
-                error: Some("what differs is marked, but DingTalk does not answer".to_owned()),
-                try_later: true,
-            },
-        })
+        findings.mark_held(&verdict);
+        self.record(run, findings, Vec::new()).await?;
+        Ok(end)
     }
 
-    /// Makes a call that no object is waiting for: trouble is waited out.
-    async fn patiently<T, F>(
-        &self,
-        run: &Run,
-        patience: Patience,
-        mut call: impl FnMut() -> F,
-    ) -> Result<T, WorkError>
-    where
-        F: Future<Output = Result<T, WorkError>>,
-    {
-        let started = Instant::now();
-        let mut told: Option<Instant> = None;
-        loop {
-            let error = match call().await {
-                Err(WorkError::Api(error)) if error.class.is_trouble() => error,
-                result => return result,
+    /// Stores what a run has found and has to say.
+    async fn record(&self, run: &Run, findings: Findings, more: Vec<RunNote>) -> Result<(), StoreError> {
+        let Findings { mut items, hidden, notes, .. } = findings;
+        let mut out_of_sight: Vec<&(Kind, String)> = hidden.iter().collect();
+        out_of_sight.sort();
+        items.extend(out_of_sight.into_iter().filter_map(|(kind, id)| {
+            let entity = match kind {
+                Kind::Department => Entity::Department,
+                Kind::Employee => Entity::Employee,
+                Kind::RoleCatalogue | Kind::Walk | Kind::RoleMembers => return None,
             };
-            let needs_a_person = matches!(error.class, Class::Credentials | Class::Denied(_));
-            let enough =
-                patience == Patience::Limited && (needs_a_person || started.elapsed() > Patience::LIMIT);
-            if enough || error.class == Class::UnknownMethod {
-                return Err(error.into());
-            }
-            if told.is_none_or(|told| told.elapsed() > REMINDER) {
-                told = Some(Instant::now());
-                warn!(corp = self.name, run = run.id, %error, "a comparison waits for DingTalk");
-            }
-            let pause = error.retry_after.unwrap_or(USUAL_PAUSE).clamp(USUAL_PAUSE, LONGEST_PAUSE);
-            tokio::time::sleep(self.random.jittered(pause)).await;
+            Some(RunItem::new(entity, id.clone(), Disagreement::Hidden, &[]))
+        }));
+        for batch in items.chunks(BATCH) {
+            self.write(AddItems { run_id: run.id, items: batch.to_vec() }).await?;
         }
-    }
-
-    /// Waits, for a while, until nobody works on an object any more and no event is waiting for it. What waits in the
-    /// background differs until it is read, and is said to.
-    async fn at_rest(&self, kind: Kind, object_id: &str) -> Result<(), StoreError> {
-        let deadline = Instant::now() + UNDER_WAY;
-        while self.has_workers.load(Ordering::Relaxed) && Instant::now() < deadline {
-            let state = self.store.reader().await?.object_state(&self.corp_id, kind, object_id).await?;
-            if !state.is_some_and(|state| state.is_leased || (state.is_busy() && state.lane == Lane::Live)) {
-                break;
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-        Ok(())
+        let mut notes = notes.into_notes(&items, &hidden);
+        notes.extend(more);
+        self.write(AddNotes { run_id: run.id, notes }).await
     }
 }
 
@@ -181,7 +111,13 @@ struct Comparison<'run> {
     catalogue: bool,
     scopes: BTreeSet<i64>,
     hidden: HashSet<(Kind, String)>,
-    unreadable: Unreadable,
+    /// Columns whose absence means nothing, because their field permission is gone.
+    unreliable: Vec<&'static str>,
+    /// People who are stored in departments whose lists do not show them, or that DingTalk says are gone.
+    doubted: HashMap<String, Vec<i64>>,
+    /// Those departments that the people's own answers name all the same.
+    named: BTreeMap<i64, Vec<String>>,
+    notes: Notes,
     compared: i64,
     /// What there is to compare, as far as the mirror knows.
     total: i64,
@@ -201,7 +137,10 @@ impl<'run> Comparison<'run> {
             catalogue: false,
             scopes: BTreeSet::new(),
             hidden: HashSet::new(),
-            unreadable: Unreadable::default(),
+            unreliable: Vec::new(),
+            doubted: HashMap::new(),
+            named: BTreeMap::new(),
+            notes: Notes::default(),
             compared: 0,
             total: 0,
             reported: Instant::now(),
@@ -215,32 +154,64 @@ impl<'run> Comparison<'run> {
         };
         // Everybody is met on a page, and unless in a hurry read himself.
         self.total = departments + if self.run.quick { people } else { 2 * people };
+        self.probe_permissions().await?;
         self.tree().await?;
         self.unvisited_departments().await?;
         self.roles().await?;
         self.stored_people().await?;
         let items = self.second_look().await?;
+        let gone = self.gone(&items).await?;
         self.report("done").await?;
-        let context = self.context;
-        for batch in items.chunks(BATCH) {
-            context.write(AddItems { run_id: self.run.id, items: batch.to_vec() }).await?;
-        }
-        Ok(Findings { items, scopes: self.scopes, hidden: self.hidden, unreadable: self.unreadable })
+        Ok(Findings { items, scopes: self.scopes, hidden: self.hidden, gone, notes: self.notes })
     }
 
     fn note_hidden(&mut self, kind: Kind, object_id: String) {
         self.hidden.insert((kind, object_id));
     }
 
-    /// Notes that an object could not be read because of itself; whatever else is wrong ends the comparison.
+    /// Takes what a person's own answer says beside his row.
+    fn note_person(&mut self, userid: &str, looked: PersonCompared) -> Compared {
+        for permission in looked.lost {
+            self.notes.lost(permission);
+        }
+        for dept_id in self.doubted.get(userid).into_iter().flatten() {
+            if looked.departments.contains(dept_id) {
+                self.named.entry(*dept_id).or_default().push(userid.to_owned());
+            }
+        }
+        looked.compared
+    }
+
+    /// Notes that an object could not be read because of itself, or for want of a permission; whatever else is wrong ends
+    /// the comparison.
     fn unreadable(&mut self, what: &str, error: WorkError) -> Result<(), WorkError> {
         match error {
+            WorkError::Api(error) if error.class == Class::Denied(Denied::PermissionPoint) => {
+                self.notes.refused(&error);
+                Ok(())
+            }
             WorkError::Api(error) if !error.class.is_trouble() || error.class == Class::UnknownMethod => {
-                self.unreadable.note(format!("{what}: {error}"));
+                self.notes.unread(format!("{what}: {error}"));
                 Ok(())
             }
             error => Err(error),
         }
+    }
+
+    /// What was found gone, by kind. Losing a department without members would harm nobody.
+    async fn gone(&self, items: &[RunItem]) -> Result<Gone, WorkError> {
+        let mut gone = Gone::new();
+        let mut reader = self.context.store.reader().await?;
+        for item in items.iter().filter(|item| item.disagreement == Disagreement::Gone) {
+            if item.entity == Entity::Department {
+                let dept_id = item.entity_id.parse().unwrap_or_default();
+                if reader.department_members(&self.context.corp_id, dept_id).await?.is_empty() {
+                    continue;
+                }
+            }
+            gone.entry(item.entity).or_default().push(item.entity_id.clone());
+        }
+        Ok(gone)
     }
 
     async fn progress(&mut self, phase: &str, compared: i64) -> Result<(), WorkError> {
@@ -271,6 +242,19 @@ impl Operation for AddItems {
 
     async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
         conn.add_run_items(self.run_id, &self.items).await
+    }
+}
+
+struct AddNotes {
+    run_id: i64,
+    notes: Vec<RunNote>,
+}
+
+impl Operation for AddNotes {
+    type Output = ();
+
+    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
+        conn.add_run_notes(self.run_id, &self.notes).await
     }
 }
 

@@ -33,6 +33,7 @@ impl Comparison<'_> {
                 Err(error) => self.unreadable("the list of roles", error)?,
             }
         }
+        self.doubt_members_of_gone(&items).await?;
         let mut people = BTreeMap::new();
         let (run, patience) = (self.run, self.patience);
         let mut looks = futures_util::stream::iter(std::mem::take(&mut self.people))
@@ -43,8 +44,8 @@ impl Comparison<'_> {
             })
             .buffer_unordered(TOGETHER);
         while let Some(looked) = looks.next().await {
-            let (userid, item) = looked?;
-            match item {
+            let (userid, looked) = looked?;
+            match looked.map(|looked| self.note_person(&userid, looked)) {
                 Ok(Compared::Same) => {}
                 Ok(Compared::Hidden) => self.note_hidden(Kind::Employee, userid),
                 Ok(Compared::Differs(item)) => drop(people.insert(userid, item)),
@@ -52,6 +53,7 @@ impl Comparison<'_> {
             }
             self.progress("a second look", 1).await?;
         }
+        self.drop_contradicted(&mut items).await?;
         self.second_look_at_scopes(&mut people).await?;
         items.extend(people.into_values());
         Ok(items)
