@@ -21,6 +21,7 @@ mod fit;
 mod inbox;
 mod insert;
 mod ledger;
+mod metering;
 mod migrate;
 mod mirror;
 mod outages;
