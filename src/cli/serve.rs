@@ -375,7 +375,7 @@ impl<'app> Daemon<'app> {
             gaps.clone(),
             endpoints.values().cloned().collect(),
             self.store.clone(),
-            Arc::clone(&self.clock),
+            (Arc::clone(&self.clock), self.clock.now()),
             self.tasks.shutdown(),
             self.tasks.pulse("gaps"),
         );

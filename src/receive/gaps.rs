@@ -72,16 +72,16 @@ impl Gaps {
     }
 }
 
-/// Writes what is noted in `gaps`, and shows that this process takes callbacks, until `shutdown`.
+/// Writes what is noted in `gaps`, and shows that this process takes callbacks, as it does since `ready_at`, until
+/// `shutdown`.
 pub async fn watch_gaps(
     gaps: Gaps,
     endpoints: Vec<CallbackEndpoint>,
     store: Store,
-    clock: SharedClock,
+    (clock, ready_at): (SharedClock, Timestamp),
     shutdown: CancellationToken,
     pulse: Pulse,
 ) {
-    let ready_at = clock.now();
     let mut shown: Option<Instant> = None;
     let mut marks: HashMap<String, String> = HashMap::new();
     loop {

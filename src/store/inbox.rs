@@ -113,6 +113,17 @@ impl Conn {
         Ok(arrivals)
     }
 
+    /// When the last event of each type came.
+    pub async fn last_events(&mut self, corp_id: &str) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        let sql = "SELECT event_type, max(received_at) FROM dingsync_inbox \
+                   WHERE corp_id = ? GROUP BY event_type ORDER BY event_type";
+        let mut events = Vec::new();
+        for row in self.rows(sql, args![corp_id]).await? {
+            events.extend(row.text(0)?.zip(row.millisecond(1)?));
+        }
+        Ok(events)
+    }
+
     /// Stores those events that are not there yet, each once, and brings the keys of those. They are taken in the order
     /// of their keys, so that two processes that store the same ones never wait for each other in a circle.
     async fn store_events(

@@ -22,6 +22,7 @@ mod held;
 mod inbox;
 mod insert;
 mod ledger;
+mod metering;
 mod migrate;
 mod mirror;
 mod notice;
