@@ -3,6 +3,8 @@
 //! What carries a number that others remember (events, runs, audit entries) keeps its last one: an engine could give
 //! that number again.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
 use super::conn::Conn;
@@ -64,6 +66,11 @@ impl Conn {
         let sql =
             format!("SELECT id, corp_id, {instant} FROM {table} WHERE id > ? AND id < ? ORDER BY id LIMIT ?");
         let rows = self.rows(sql, args![after, last, limit]).await?;
+        // A person who has to decide wants to know what the run saw.
+        let awaiting = match aging {
+            Aging::Runs => self.runs_that_hold(corp_ids).await?,
+            Aging::Inbox | Aging::Audit => HashSet::new(),
+        };
         let (mut old, mut next) = (Vec::new(), None);
         for row in &rows {
             let id = row.integer(0)?.unwrap_or_default();
@@ -73,11 +80,19 @@ impl Conn {
             if at >= before {
                 return Ok((old, None));
             }
-            if row.text(1)?.is_some_and(|corp_id| corp_ids.contains(&corp_id)) {
+            if !awaiting.contains(&id) && row.text(1)?.is_some_and(|corp_id| corp_ids.contains(&corp_id)) {
                 old.push(id);
             }
         }
         Ok((old, next.filter(|_| rows.len() == limit)))
+    }
+
+    async fn runs_that_hold(&mut self, corp_ids: &[String]) -> Result<HashSet<i64>, StoreError> {
+        let mut runs = HashSet::new();
+        for corp_id in corp_ids {
+            runs.extend(self.held_groups(corp_id).await?.into_iter().map(|group| group.run_id));
+        }
+        Ok(runs)
     }
 
     /// Deletes rows by their numbers.
@@ -90,8 +105,9 @@ impl Conn {
         Ok(())
     }
 
-    /// Deletes up to `limit` findings of a run; brings how many there were.
+    /// Deletes what a run had to say, and up to `limit` of its findings; brings how many of these there were.
     pub async fn delete_run_items(&mut self, run_id: i64, limit: usize) -> Result<usize, StoreError> {
+        self.execute("DELETE FROM dingsync_run_note WHERE run_id = ?", args![run_id]).await?;
         let sql = "SELECT id FROM dingsync_run_item WHERE run_id = ? ORDER BY id LIMIT ?";
         let rows = self.rows(sql, args![run_id, limit]).await?;
         let mut ids = Vec::with_capacity(rows.len());

@@ -1,6 +1,7 @@
 //! The admin API: what the command line can do, for programs; and the mirror's rows and changes for the OA's programs.
 
 mod change_feed;
+mod decisions;
 mod parameters;
 mod reads;
 mod writes;
@@ -51,7 +52,9 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
         .route("/api/v1/{corp}/reconcile", post(writes::reconcile))
         .route_layer(from_fn_with_state(Gate::new(shared, "operate"), admit));
     let decidable = Router::new()
-        .route("/api/v1/{corp}/employees/{id}/forget", post(writes::forget))
+        .route("/api/v1/{corp}/employees/{id}/forget", post(decisions::forget))
+        .route("/api/v1/{corp}/reconcile/approve", post(decisions::approve))
+        .route("/api/v1/{corp}/reconcile/discard", post(decisions::discard))
         .route_layer(from_fn_with_state(Gate::new(shared, "approve"), admit));
     readable.merge(operable).merge(decidable)
 }

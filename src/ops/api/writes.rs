@@ -16,15 +16,14 @@ use crate::answers::{self, EventFilter, Replayed, Requester};
 use crate::ops::Corp;
 use crate::ops::access::Who;
 use crate::store::{Kind, RunKind};
-use crate::sync::Context;
 
-type Here = State<Arc<Shared>>;
-type Done<T> = Result<(StatusCode, Json<T>), Refusal>;
+pub(super) type Here = State<Arc<Shared>>;
+pub(super) type Done<T> = Result<(StatusCode, Json<T>), Refusal>;
 
 /// Nothing is asked for beside what the path says.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+pub(super) struct Nothing {}
 
 impl Shared {
     fn requester<'a>(&self, who: &'a Who) -> Requester<'a> {
@@ -40,7 +39,7 @@ fn wake(corp: &Corp) {
 }
 
 /// It was noted, and is done by the workers.
-fn accepted<T>(what: T) -> (StatusCode, Json<T>) {
+pub(super) fn accepted<T>(what: T) -> (StatusCode, Json<T>) {
     (StatusCode::ACCEPTED, Json(what))
 }
 
@@ -178,24 +177,4 @@ pub(super) async fn reconcile(
     let Reconcile { dry_run, quick } = body(request).await?;
     let kind = if dry_run { RunKind::Verify } else { RunKind::Reconcile };
     ask_for(&shared, &corp, &who, kind, quick).await
-}
-
-impl Corp {
-    /// Its workers' side, which a process that only receives does not have.
-    fn works(&self) -> Result<&Context, Refusal> {
-        let text = "this process only receives: ask one that works";
-        self.context.as_deref().ok_or_else(|| Refusal::new(StatusCode::CONFLICT, text))
-    }
-}
-
-pub(super) async fn forget(
-    State(shared): Here,
-    Path((corp, userid)): Path<(String, String)>,
-    Extension(who): Extension<Who>,
-    request: Body,
-) -> Done<Value> {
-    let corp = shared.corp(&corp)?;
-    let Nothing {} = body(request).await?;
-    let erased = answers::forget(corp.works()?, &userid, &who.0).await?;
-    Ok((StatusCode::OK, Json(json!({ "userid": userid, "erased": erased }))))
 }
