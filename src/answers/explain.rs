@@ -12,8 +12,8 @@ use super::feed::Change;
 use super::lookup::{Finding, row};
 use super::runs::RunHead;
 use super::tasks::TaskLine;
-use super::{AnswerError, document, parse_id, reads};
-use crate::store::{Entity, FoundByRun, Reader, Store, StoreError};
+use super::{AnswerError, document, instant, parse_id, reads};
+use crate::store::{Entity, FoundByRun, HeldRecord, HeldState, Reader, Store, StoreError};
 use crate::sync::{Context, Now};
 
 /// Events, runs and changes that are shown, the newest of each.
@@ -113,6 +113,7 @@ struct Known {
     tasks: Vec<TaskLine>,
     changes: Vec<Change>,
     runs: Vec<RunFinding>,
+    held: Option<HeldRecord>,
 }
 
 async fn known(
@@ -140,6 +141,7 @@ async fn known(
         tasks,
         changes: changes.into_iter().map(Change::from).collect(),
         runs: runs.into_iter().map(RunFinding::from).collect(),
+        held: reader.held_record(corp_id, entity, id).await?,
     })
 }
 
@@ -221,12 +223,8 @@ fn verdict(entity: Entity, id: &str, known: &Known, dingtalk: Option<&Now>) -> V
         }
         is_queued |= matches!(task.state, "running" | "pending" | "waiting" | "confirming");
     }
+    verdict.extend(known.held.as_ref().and_then(of_deletion));
     match own.map(|own| own.standing) {
-        Some("held") => verdict.push(
-            "Its deletion is held, because so many at once are rarely meant: `dingsync reconcile approve` lets it \
-             happen, `dingsync reconcile discard` keeps the row."
-                .to_owned(),
-        ),
         Some("hidden") => verdict.push(
             "It lies outside of the application's contact scope (通讯录授权范围): what is stored stays as it was."
                 .to_owned(),
@@ -245,6 +243,25 @@ fn verdict(entity: Entity, id: &str, known: &Known, dingtalk: Option<&Now>) -> V
         }
     }
     verdict
+}
+
+/// What the deletion guard and people have said of it.
+fn of_deletion(held: &HeldRecord) -> Option<String> {
+    let by = held.decided_by.as_deref().unwrap_or("nobody on record");
+    let at = instant(held.decided_at).unwrap_or_default();
+    match held.state {
+        HeldState::Held => Some(
+            "Its deletion is held, because so many at once are rarely meant: `dingsync reconcile approve` lets it \
+             happen, `dingsync reconcile discard` keeps the row."
+                .to_owned(),
+        ),
+        HeldState::Approved => Some(format!("Its deletion was approved at {at} ({by}).")),
+        HeldState::Discarded => Some(format!(
+            "Its deletion was discarded at {at} ({by}): the row stays, unless another run finds it gone."
+        )),
+        HeldState::Deleted => Some(format!("Its deletion was approved at {at} ({by}), and is done.")),
+        HeldState::Admitted => None,
+    }
 }
 
 /// Whether DingTalk and the mirror agree, and in words what DingTalk says.

@@ -75,6 +75,8 @@ pub struct RunWhole {
     pub differences: Vec<Value>,
     /// What to ask for next: `after=…`; `null` at the end.
     pub next: Option<String>,
+    /// What it has to say in words: `{"kind":…,"text":…}`
+    pub notes: Vec<Value>,
 }
 
 /// Runs with numbers below `before`.
@@ -115,5 +117,7 @@ pub async fn run(
             })
         })
         .collect();
-    Ok(RunWhole { head: run.into(), differences, next })
+    let notes = reader.run_notes(id).await?.into_iter();
+    let notes = notes.map(|note| json!({ "kind": note.kind, "text": note.text })).collect();
+    Ok(RunWhole { head: run.into(), differences, next, notes })
 }

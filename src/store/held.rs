@@ -59,6 +59,17 @@ pub struct HeldGroup {
     pub since: Option<Timestamp>,
 }
 
+/// What is on record of an object's deletion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldRecord {
+    /// Where it stands.
+    pub state: HeldState,
+    /// When a person decided.
+    pub decided_at: Option<Timestamp>,
+    /// Who: `command line: USER`, or `token NAME`.
+    pub decided_by: Option<String>,
+}
+
 fn entity_of(row: &Row, column: usize) -> Result<Entity, StoreError> {
     let label = row.text(column)?.unwrap_or_default();
     let known = Entity::ALL.into_iter().find(|entity| entity.label() == label);
@@ -84,6 +95,23 @@ impl Conn {
         let sql = "SELECT state FROM dingsync_held WHERE corp_id = ? AND entity = ? AND entity_id = ?";
         let row = self.row(sql, args![corp_id, entity.label(), entity_id]).await?;
         row.map(|row| HeldState::read(&row, 0)).transpose()
+    }
+
+    /// The same with who decided, and when.
+    pub async fn held_record(
+        &mut self,
+        corp_id: &str,
+        entity: Entity,
+        entity_id: &str,
+    ) -> Result<Option<HeldRecord>, StoreError> {
+        let sql = "SELECT state, decided_at, decided_by FROM dingsync_held \
+                   WHERE corp_id = ? AND entity = ? AND entity_id = ?";
+        let row = self.row(sql, args![corp_id, entity.label(), entity_id]).await?;
+        row.map(|row| {
+            let state = HeldState::read(&row, 0)?;
+            Ok(HeldRecord { state, decided_at: row.millisecond(1)?, decided_by: row.text(2)? })
+        })
+        .transpose()
     }
 
     /// The same for several objects of a kind.

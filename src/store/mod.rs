@@ -51,7 +51,7 @@ pub use self::error::{Outage, StoreError};
 pub use self::events::{EventStretch, EventWish, StoredEvent};
 pub use self::exclusive::ExclusiveUse;
 pub use self::feed::{FeedPage, LoggedChange};
-pub use self::held::{HeldGroup, HeldState};
+pub use self::held::{HeldGroup, HeldRecord, HeldState};
 pub use self::inbox::{Arrival, Incoming};
 pub use self::ledger::{
     ANSWER_LAG, CATALOGUE, Claim, ClaimWish, Confirm, Counts, Doubt, Expectations, Finish, Hint, Kind,
