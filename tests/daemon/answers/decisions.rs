@@ -5,6 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{TOKENS, answer, request, run, running, sent, told};
+use crate::reconcile::{leave, leavers};
 use crate::support::{Daemon, UNBOUNDED, simulator};
 
 /// Writes as whoever may decide.
@@ -41,10 +42,8 @@ async fn held_deletions_are_decided_on_through_the_api() {
     daemon.configure_more(&format!("{TOKENS}[guard]\nmax_deletions = 5\nmax_share = 0.1\n"));
     daemon.follow(&sim).await;
     sim.set_callback(None);
-    let gone: Vec<String> = (11..=20).map(|number| format!("{number:05}")).collect();
-    for userid in &gone {
-        sim.change(&Change::PersonLeave { userid: userid.clone() }).unwrap();
-    }
+    let gone = leavers(&sim, 10);
+    leave(&sim, &gone);
     run(&daemon, 2, &["reconcile", "--quick"]).await;
     let (approve, discard) = ("/api/v1/main/reconcile/approve", "/api/v1/main/reconcile/discard");
     for path in [approve, discard] {

@@ -49,7 +49,7 @@ fn notes(run: &Value, kind: &str) -> Vec<String> {
 }
 
 /// People who can leave without the organisation losing an administrator.
-fn leavers(sim: &Sim, count: usize) -> Vec<String> {
+pub(super) fn leavers(sim: &Sim, count: usize) -> Vec<String> {
     sim.truth(Subject::Users)
         .filter(|person| person["admin"] == 0 && person["boss"] == false)
         .filter_map(|person| person["userid"].as_str().map(str::to_owned))
@@ -57,7 +57,7 @@ fn leavers(sim: &Sim, count: usize) -> Vec<String> {
         .collect()
 }
 
-fn leave(sim: &Sim, userids: &[String]) {
+pub(super) fn leave(sim: &Sim, userids: &[String]) {
     sim.change(&Change::PeopleLeave { userids: userids.to_vec() }).expect("they can leave");
 }
 
