@@ -224,12 +224,11 @@ fn verdict(entity: Entity, id: &str, known: &Known, dingtalk: Option<&Now>) -> V
         is_queued |= matches!(task.state, "running" | "pending" | "waiting" | "confirming");
     }
     verdict.extend(known.held.as_ref().and_then(of_deletion));
-    match own.map(|own| own.standing) {
-        Some("hidden") => verdict.push(
+    if own.is_some_and(|own| own.standing == "hidden") {
+        verdict.push(
             "It lies outside of the application's contact scope (通讯录授权范围): what is stored stays as it was."
                 .to_owned(),
-        ),
-        _ => {}
+        );
     }
     let read_again = match entity {
         Entity::RoleGroup => "`dingsync reconcile --quick` reads it again.".to_owned(),
