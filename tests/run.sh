@@ -31,8 +31,8 @@ python3 -c 'import ensurepip, venv' 2>/dev/null || install python3 python3-venv
 trap stop_servers EXIT
 start_servers
 
-# Most of a test's time is waiting: for reads that are due later, for processes that start.
-export RUST_TEST_THREADS="${RUST_TEST_THREADS:-16}"
+# More at a time than cores: much of a test is waiting. But each has daemons of its own, and patience has an end.
+export RUST_TEST_THREADS="${RUST_TEST_THREADS:-8}"
 cargo test --locked "$@"
 [ $# = 0 ] || exit 0
 
