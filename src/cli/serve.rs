@@ -359,7 +359,6 @@ impl<'app> Daemon<'app> {
             .map(|context| (context.corp_id.clone(), Arc::clone(&context.wake)))
             .collect();
         let (door, arrivals) = Door::open();
-        let door = door.excluding(Arc::clone(self.store.excluded()));
         self.tasks.spawn("inbox", arrivals.commit(self.store.clone(), Arc::clone(&self.clock), wakes));
         let endpoints: HashMap<String, CallbackEndpoint> = self
             .config
@@ -381,6 +380,7 @@ impl<'app> Daemon<'app> {
         );
         self.tasks.spawn("gaps", watching);
         let callbacks = receive::router(Callbacks {
+            excluded: Arc::clone(self.store.excluded()),
             endpoints,
             classify,
             door,

@@ -23,7 +23,7 @@ use crate::clock::SharedClock;
 use crate::dingtalk::event::Event;
 use crate::http::{BodyError, read_body};
 use crate::random::Random;
-use crate::store::{Arrival, GapReason};
+use crate::store::{Arrival, FieldSet, GapReason};
 use crate::telemetry::Metrics;
 
 const LARGEST_BODY: usize = 1024 * 1024;
@@ -52,6 +52,8 @@ pub struct Callbacks {
     pub endpoints: HashMap<String, CallbackEndpoint>,
     /// Which objects an event marks.
     pub classify: Classify,
+    /// Columns of people whose values are taken out of messages.
+    pub excluded: Arc<FieldSet>,
     /// Where events are committed.
     pub door: Door,
     /// What was missed is noted here.
@@ -129,7 +131,7 @@ impl Callbacks {
             // While a key is being changed, a push under the other one may have been refused.
             self.gaps.note(&endpoint.corp_id, GapReason::KeyChanged, self.clock.now());
         }
-        let incoming = incoming(&endpoint.corp_id, self.classify, event);
+        let incoming = incoming(&endpoint.corp_id, self.classify, &self.excluded, event);
         let accepted = tokio::time::timeout(COMMIT_DEADLINE, self.door.accept(incoming)).await;
         match accepted.unwrap_or(Err(DoorError::TooSlow)) {
             Ok(arrival) => {

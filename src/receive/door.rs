@@ -13,8 +13,7 @@ use thiserror::Error;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::clock::SharedClock;
-use crate::dingtalk::redact;
-use crate::store::{Arrival, Conn, FieldSet, Incoming, Operation, Store, StoreError, Turn};
+use crate::store::{Arrival, Conn, Incoming, Operation, Store, StoreError, Turn};
 
 /// Events that wait for a commit; more are refused, so that DingTalk sends them again.
 const WAITING: usize = 4096;
@@ -72,8 +71,6 @@ impl Queue {
 pub struct Door {
     queue: Arc<Queue>,
     wake: mpsc::Sender<()>,
-    /// Columns of people whose values are taken out of messages.
-    excluded: Arc<FieldSet>,
 }
 
 /// The inner side of a door.
@@ -88,21 +85,11 @@ impl Door {
     pub fn open() -> (Self, Arrivals) {
         let queue = Arc::<Queue>::default();
         let (wake, woken) = mpsc::channel(1);
-        let excluded = Arc::default();
-        (Self { queue: Arc::clone(&queue), wake, excluded }, Arrivals { queue, woken })
-    }
-
-    /// The same door, through which no values of these columns of people come.
-    #[must_use]
-    pub fn excluding(self, fields: Arc<FieldSet>) -> Self {
-        Self { excluded: fields, ..self }
+        (Self { queue: Arc::clone(&queue), wake }, Arrivals { queue, woken })
     }
 
     /// Commits an event with the objects it marks. `Ok` is the permission to acknowledge it.
-    pub async fn accept(&self, mut event: Incoming) -> Result<Arrival, DoorError> {
-        if let Some(message) = redact::without_fields(&event.message, self.excluded.names()) {
-            event.message = message;
-        }
+    pub async fn accept(&self, event: Incoming) -> Result<Arrival, DoorError> {
         let (reply, outcome) = oneshot::channel();
         {
             let mut waiting = self.queue.lock();

@@ -8,7 +8,6 @@ use jiff::Timestamp;
 
 use super::{Classify, incoming};
 use crate::dingtalk::failed::{FailedList, Subject};
-use crate::dingtalk::redact;
 use crate::store::{
     ANSWER_LAG, Conn, Doubt, Expectations, FieldSet, Gap, GapReason, Incoming, Operation, StoreError,
 };
@@ -38,10 +37,7 @@ impl StoreAnswer {
         let mut unreadable = BTreeSet::new();
         let mut events = Vec::with_capacity(list.events.len());
         for event in list.events {
-            let mut event = incoming(corp_id, classify, event);
-            if let Some(message) = redact::without_fields(&event.message, excluded.names()) {
-                event.message = message;
-            }
+            let mut event = incoming(corp_id, classify, excluded, event);
             if event.occurred_at.is_some_and(|at| at + ANSWER_LAG < now) {
                 // No answer is as old as that: the next one is believed.
                 for hint in &mut event.hints {

@@ -9,7 +9,8 @@ mod keys;
 mod stats;
 
 use crate::dingtalk::event::Event;
-use crate::store::{Hint, Incoming};
+use crate::dingtalk::redact;
+use crate::store::{FieldSet, Hint, Incoming};
 
 pub use self::callback::{CALLBACK_RESULTS, Callbacks, router};
 pub use self::door::{Arrivals, Door, DoorError, Reply, Waiting, Wakes};
@@ -20,8 +21,9 @@ pub use self::stats::{InboxStats, Rejection};
 /// Says which objects an event marks.
 pub type Classify = fn(&Event) -> Vec<Hint>;
 
-/// What an event is on its way into the inbox of `corp_id`.
-fn incoming(corp_id: &str, classify: Classify, event: Event) -> Incoming {
+/// What an event is on its way into the inbox of `corp_id`, without the values of the `excluded` columns of people.
+fn incoming(corp_id: &str, classify: Classify, excluded: &FieldSet, event: Event) -> Incoming {
+    let redacted = redact::without_fields(&event.message, excluded.names());
     Incoming {
         corp_id: corp_id.to_owned(),
         hints: classify(&event),
@@ -30,6 +32,6 @@ fn incoming(corp_id: &str, classify: Classify, event: Event) -> Incoming {
         event_type: event.event_type,
         operator_userid: event.operator_userid,
         occurred_at: event.occurred_at,
-        message: event.message,
+        message: redacted.unwrap_or(event.message),
     }
 }

@@ -98,6 +98,7 @@ pub(crate) async fn store_nothing(configuration: &Path) {
     });
     let endpoint = |corp| Some((String::from("main"), CallbackEndpoint::of(corp, Arc::default())?));
     let callbacks = Callbacks {
+        excluded: Arc::default(),
         endpoints: config.corps.iter().filter_map(endpoint).collect::<HashMap<_, _>>(),
         classify,
         door,
