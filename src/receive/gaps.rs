@@ -16,9 +16,8 @@ use crate::clock::SharedClock;
 use crate::lifecycle::Pulse;
 use crate::store::{Conn, Gap, GapReason, Operation, Store, StoreError};
 
-/// Gaps are written together, this often at most.
+/// Gaps are written together, this often at most; so long a database that is away is waited for, too.
 const TOGETHER: Duration = Duration::from_secs(1);
-const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// How often a process that takes callbacks shows that it lives.
 const BEAT: Duration = Duration::from_secs(30);
 /// DingTalk repeats what it could not deliver for about 40 s (`events.md §5`); where nobody took callbacks for longer than
@@ -102,23 +101,19 @@ pub async fn watch_gaps(
             never = pulse.keep_beating() => match never {},
             () = shutdown.cancelled() => break,
         };
-        let pause = match worked {
-            Ok(()) => TOGETHER,
-            Err(error) => {
-                if error.outage().is_none() {
-                    warn!(%error, "what may have been missed cannot be noted yet");
-                }
-                STORE_PAUSE
-            }
-        };
+        if let Err(error) = worked
+            && error.outage().is_none()
+        {
+            warn!(%error, "what may have been missed cannot be noted yet");
+        }
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(TOGETHER) => {}
             () = shutdown.cancelled() => break,
         }
         // The keys may stand in files that change.
         tokio::select! {
             () = gaps.wake.notified() => {}
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(TOGETHER) => {}
             () = shutdown.cancelled() => break,
         }
     }
