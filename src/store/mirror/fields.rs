@@ -19,24 +19,8 @@ const EXCLUDABLE: [&str; 13] = [
     "is_mobile_hidden",
 ];
 
-/// Whatever tells something of a person beside the place in the organisation.
-const PERSONAL: [&str; 15] = [
-    "unionid",
-    "name",
-    "mobile",
-    "state_code",
-    "telephone",
-    "email",
-    "org_email",
-    "job_number",
-    "title",
-    "work_place",
-    "remark",
-    "avatar",
-    "extension",
-    "hired_date",
-    "is_mobile_hidden",
-];
+/// Columns that are personal as well, and cannot be left out: people could not be told apart without them.
+const TELLING_APART: [&str; 2] = ["unionid", "name"];
 
 /// Some columns of `ding_employee`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,9 +42,9 @@ impl FieldSet {
         Self(EXCLUDABLE.to_vec())
     }
 
-    /// All that is personal.
+    /// Whatever tells something of a person beside the place in the organisation.
     pub fn personal() -> Self {
-        Self(PERSONAL.to_vec())
+        Self(TELLING_APART.into_iter().chain(EXCLUDABLE).collect())
     }
 
     /// Their names.
@@ -180,7 +164,7 @@ mod tests {
         };
         row.leave_out(&FieldSet::personal());
         assert_eq!(row, Employee::default());
-        assert!(PERSONAL.iter().all(|column| Employee::COLUMNS.contains(column)));
+        assert!(FieldSet::personal().names().iter().all(|column| Employee::COLUMNS.contains(column)));
     }
 
     #[test]
@@ -188,6 +172,6 @@ mod tests {
         assert_eq!(FieldSet::of(&["remark", "mobile"]).unwrap().names(), ["mobile", "remark"]);
         assert_eq!(FieldSet::of(&["mobile", "name"]), None);
         assert_eq!(FieldSet::of(&["mobil"]), None);
-        assert!(EXCLUDABLE.iter().all(|column| PERSONAL.contains(column)));
+        assert!(EXCLUDABLE.iter().all(|column| FieldSet::personal().contains(column)));
     }
 }
