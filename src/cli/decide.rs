@@ -130,13 +130,11 @@ async fn approved(session: &Session, context: &Context, decided: &Decided) -> Re
 }
 
 fn as_json(corp: &str, decision: Decision, decided: &Decided, outcome: &Outcome, held: i64) -> Value {
-    let objects: serde_json::Map<String, Value> =
-        decided.objects.iter().map(|(entity, count)| (entity.label().to_owned(), json!(count))).collect();
     json!({
         "corp": corp,
         "action": decision.action(),
         "decided": decided.total(),
-        "objects": objects,
+        "objects": decided.objects,
         "deleted": outcome.deleted,
         "back": outcome.back,
         "left": outcome.left,

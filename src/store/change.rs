@@ -1,6 +1,7 @@
 //! `ding_change`: what changed, why and when, in an order that a reader can rely on.
 
 use jiff::Timestamp;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::error::StoreError;
@@ -38,6 +39,13 @@ impl Entity {
             Self::RoleGroup => "role_group",
             Self::Role => "role",
         }
+    }
+}
+
+/// As its word, also as the key of a map.
+impl Serialize for Entity {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.label())
     }
 }
 

@@ -113,10 +113,8 @@ impl Operation for Decide {
                 format!("{} by {who} at {}: {}", decision.state().label(), rfc3339(*now), told(counts));
             conn.add_run_notes(*found_by, &[RunNote::new(NoteKind::Decision, text)]).await?;
         }
-        let counts: serde_json::Map<String, serde_json::Value> =
-            objects.iter().map(|(entity, count)| (entity.label().to_owned(), json!(count))).collect();
         let runs: Vec<i64> = by_run.into_keys().collect();
-        let subject = json!({ "objects": counts, "found_by_runs": runs });
+        let subject = json!({ "objects": objects, "found_by_runs": runs });
         conn.note_audit(corp_id, who, decision.action(), &subject, *now).await?;
         if *decision == Decision::Approve {
             let hints: Vec<Hint> = held.into_iter().map(|(entity, id, _)| self.hint(entity, id)).collect();

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::parameters::body;
 use super::writes::{Done, Here, Nothing, accepted};
@@ -86,11 +86,9 @@ async fn decide(shared: &Shared, corp: &str, who: &Who, decision: Decision, whic
         None => None,
     };
     let decided = context.decide(decision, run, &who.0).await?;
-    let objects: Map<String, Value> =
-        decided.objects.iter().map(|(entity, count)| (entity.label().to_owned(), json!(count))).collect();
     Ok(accepted(json!({
         "action": decision.action(),
         "decided": decided.total(),
-        "objects": objects,
+        "objects": decided.objects,
     })))
 }
