@@ -1,7 +1,5 @@
 //! `dingsync forget`: erases what is personal of somebody who is gone, everywhere, at once.
 
-use std::sync::Arc;
-
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
@@ -30,12 +28,10 @@ pub(super) async fn forget(app: App, args: ForgetArgs) -> Result<Exit, Failure> 
     let ForgetArgs { what: What::Employee, id } = args;
     let config = app.config(Needs::Credentials)?;
     let session = Session::open(&app, &config, "forget").await?;
-    let mut contexts: Vec<Arc<Context>> = session.engine.contexts().cloned().collect();
-    let result = match (contexts.pop(), contexts.is_empty()) {
-        (Some(context), true) => erase(&app, &session, &context, &id).await,
-        _ => Err(Failure::usage("there are several organisations: say which one with --corp NAME")),
+    let result = match session.only_context() {
+        Ok(context) => erase(&app, &session, &context, &id).await,
+        Err(failure) => Err(failure),
     };
-    drop(contexts);
     session.close().await;
     result
 }

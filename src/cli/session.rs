@@ -10,12 +10,13 @@ use tracing::{info, warn};
 
 use super::App;
 use super::exit::Failure;
+use super::subject::several_corps;
 use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::lifecycle::Tasks;
 use crate::replicas::{DatabaseClock, Membership, SILENCE};
 use crate::store::{ExclusiveUse, Replica, Store, StoreError};
-use crate::sync::{Engine, prepare};
+use crate::sync::{Context, Engine, prepare};
 use crate::telemetry::Metrics;
 
 /// How the lock file names the daemon.
@@ -157,6 +158,15 @@ impl Session {
         let clock = if store.is_shared() { clock as SharedClock } else { Arc::clone(&app.clock) };
         let engine = Engine::new(config, &store, &clock, &app.random, &metrics)?;
         Ok(Self { store, engine, tasks, shutdown, alone })
+    }
+
+    /// The only organisation that is configured, or named by `--corp`.
+    pub(super) fn only_context(&self) -> Result<Arc<Context>, Failure> {
+        let mut contexts = self.engine.contexts();
+        match (contexts.next(), contexts.next()) {
+            (Some(context), None) => Ok(Arc::clone(context)),
+            _ => Err(several_corps()),
+        }
     }
 
     /// True where no daemon runs: then this process does its work.

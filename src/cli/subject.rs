@@ -42,11 +42,16 @@ impl Subject {
     }
 }
 
+/// A command is about one organisation, and nobody said which.
+pub(super) fn several_corps() -> Failure {
+    Failure::usage("there are several organisations: say which one with --corp NAME")
+}
+
 /// The only organisation that is configured, or named by `--corp`.
 pub(super) fn only_corp(config: &Config) -> Result<&Corp, Failure> {
     match config.corps.as_slice() {
         [corp] => Ok(corp),
-        _ => Err(Failure::usage("there are several organisations: say which one with --corp NAME")),
+        _ => Err(several_corps()),
     }
 }
 

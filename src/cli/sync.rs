@@ -1,6 +1,5 @@
 //! `dingsync sync`: reads one object again, whoever runs, and shows what that changed.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -33,12 +32,10 @@ pub(super) struct SyncArgs {
 pub(super) async fn sync(app: App, args: SyncArgs) -> Result<Exit, Failure> {
     let config = app.config(Needs::Credentials)?;
     let mut session = Session::open(&app, &config, "sync").await?;
-    let mut contexts: Vec<Arc<Context>> = session.engine.contexts().cloned().collect();
-    let result = match (contexts.pop(), contexts.is_empty()) {
-        (Some(context), true) => read_again(&app, &args, &mut session, &context).await,
-        _ => Err(Failure::usage("there are several organisations: say which one with --corp NAME")),
+    let result = match session.only_context() {
+        Ok(context) => read_again(&app, &args, &mut session, &context).await,
+        Err(failure) => Err(failure),
     };
-    drop(contexts);
     session.close().await;
     result
 }
