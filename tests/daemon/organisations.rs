@@ -3,7 +3,7 @@
 use dingsync::sim::{Credentials, Faults, Options, Plan, Sim};
 use serde_json::{Value, json};
 
-use crate::support::{Daemon, UNBOUNDED, is_at_rest, simulator};
+use crate::support::{Daemon, UNBOUNDED, is_at_rest, simulator, simulator_of};
 
 async fn second_simulator(users: usize) -> Sim {
     let credentials = Credentials {
@@ -13,10 +13,7 @@ async fn second_simulator(users: usize) -> Sim {
         callback_aes_key: "Sec0ndCa11backAesKeyWith43CharactersInA11Az".to_owned(),
         ..Credentials::default()
     };
-    let options = Options { users, departments: 30, seed: 9, rate: 0, credentials, ..Options::default() };
-    Sim::start(options, std::sync::Arc::new(dingsync::clock::SystemClock))
-        .await
-        .expect("the simulator starts")
+    simulator_of(Options { users, departments: 30, seed: 9, credentials, ..Options::default() }).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use dingsync::clock::SystemClock;
 use dingsync::sim::{Options, Sim};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use self::database::Database;
@@ -41,8 +41,17 @@ pub(crate) fn free_port() -> u16 {
 
 /// A simulator without limits of its own, in this process.
 pub(crate) async fn simulator(users: usize, departments: usize, seed: u64) -> Sim {
-    let options = Options { users, departments, seed, rate: 0, ..Options::default() };
-    Sim::start(options, Arc::new(SystemClock)).await.expect("the simulator starts")
+    simulator_of(Options { users, departments, seed, ..Options::default() }).await
+}
+
+/// The same with more options. It waits for the answer to a push as long as a test does for anything: how soon an answer
+/// comes is measured by the benchmarks, and says nothing on a machine that runs eight tests at a time.
+pub(crate) async fn simulator_of(options: Options) -> Sim {
+    let options = Options { rate: 0, ..options };
+    let sim = Sim::start(options, Arc::new(SystemClock)).await.expect("the simulator starts");
+    let patience = u64::try_from(PATIENCE.as_millis()).expect("minutes");
+    sim.merge_push_settings(&json!({ "answer_deadline_ms": patience })).expect("known settings");
+    sim
 }
 
 /// A daemon's configuration and database, and the daemon while it runs.
