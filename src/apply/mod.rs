@@ -4,6 +4,7 @@
 //! So whatever was written twice, late, or by a process that died, ends as the mirror is. Which row is which object stands
 //! in `ding_link`; rows that no link names are never touched.
 
+mod check;
 mod dependents;
 mod effects;
 mod fault;
@@ -14,6 +15,7 @@ mod run;
 mod statement;
 mod tree;
 
+pub use self::check::{CheckReport, Ran, StatementCheck, Trial};
 pub use self::fault::ApplyError;
 pub use self::mapping::{Mapping, Part};
 pub use self::run::{Applier, keep_applying};

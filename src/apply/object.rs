@@ -151,11 +151,16 @@ fn found(all: &[(MemberOf, Vec<Member>)], of: MemberOf) -> &[Member] {
     all.iter().find(|(known, _)| *known == of).map_or(&[], |(_, members)| members)
 }
 
+/// Links by their objects.
+pub(super) type Links = HashMap<(Entity, String), Link>;
+
 /// Looks at objects.
 pub(super) struct Look<'a> {
     pub(super) conn: &'a mut Conn,
     pub(super) corp_id: &'a str,
     pub(super) tree: &'a Tree,
+    /// Links that are taken for granted beside those that are stored: those of a rehearsal.
+    pub(super) assumed: &'a Links,
 }
 
 impl Look<'_> {
@@ -168,7 +173,7 @@ impl Look<'_> {
     ) -> Result<Object, StoreError> {
         let corp_id = self.corp_id;
         let marks = self.conn.apply_object(corp_id, entity, id).await?.map(|object| object.marks);
-        let link = self.conn.link(corp_id, entity, id).await?;
+        let link = self.link(entity, id).await?;
         let facts = self.conn.facts(corp_id, entity, id).await?;
         let mut named = Named::default();
         named.set("corp_id", corp_id);
@@ -200,6 +205,23 @@ impl Look<'_> {
         Ok(object)
     }
 
+    async fn link(&mut self, entity: Entity, id: &str) -> Result<Option<Link>, StoreError> {
+        match self.assumed.get(&(entity, id.to_owned())) {
+            Some(link) => Ok(Some(link.clone())),
+            None => self.conn.link(self.corp_id, entity, id).await,
+        }
+    }
+
+    async fn links(&mut self, entity: Entity, ids: &[String]) -> Result<HashMap<String, Link>, StoreError> {
+        let mut links = self.conn.links(self.corp_id, entity, ids).await?;
+        for id in ids {
+            if let Some(link) = self.assumed.get(&(entity, id.clone())) {
+                links.insert(id.clone(), link.clone());
+            }
+        }
+        Ok(links)
+    }
+
     async fn complete_department(&mut self, object: &mut Object) -> Result<(), StoreError> {
         let id: i64 = object.id.parse().unwrap_or_default();
         let path = self.tree.path(id);
@@ -207,7 +229,7 @@ impl Look<'_> {
         object.named.set("id_path", path.iter().map(i64::to_string).collect::<Vec<_>>().join("/"));
         object.named.set("level", path.len().saturating_sub(1));
         let above: Vec<String> = path.iter().filter(|&&one| one != id).map(i64::to_string).collect();
-        let links = self.conn.links(self.corp_id, Entity::Department, &above).await?;
+        let links = self.links(Entity::Department, &above).await?;
         let key = |id: &String| links.get(id).filter(|link| link.is_current()).map(|link| link.oa_id.clone());
         let keys: Vec<String> = above.iter().filter_map(key).collect();
         object.named.set("ancestor_oa_ids", keys.join(","));
@@ -239,7 +261,7 @@ impl Look<'_> {
             let entity = entity_of(of);
             let main = main.filter(|_| of == MemberOf::Departments);
             let known: Vec<String> = others.iter().chain(&applied).chain(&main).map(i64::to_string).collect();
-            let links = self.conn.links(corp_id, entity, &known).await?;
+            let links = self.links(entity, &known).await?;
             if let Some(main) = main {
                 let link = links.get(&main.to_string()).filter(|link| link.is_current());
                 object.named.set("main_dept_oa_id", link.map(|link| link.oa_id.clone()));
@@ -296,7 +318,7 @@ impl Look<'_> {
             object.named.set("manager_mobile", facts.mobile);
             object.named.set("manager_email", facts.email);
         }
-        let link = self.conn.link(self.corp_id, Entity::Employee, &userid).await?;
+        let link = self.link(Entity::Employee, &userid).await?;
         let key = link.filter(Link::is_current).map(|link| link.oa_id);
         object.named.set("manager_oa_id", key.clone());
         Ok(Some(userid).filter(|_| key.is_none()))

@@ -3,10 +3,11 @@
 use jiff::tz::TimeZone;
 use tracing::warn;
 
+use super::check::Rehearsal;
 use super::effects::{Effects, LinkChange};
 use super::fault::{ApplyError, Fault, Refusal};
 use super::mapping::{Mapping, Part, PartMapping};
-use super::object::{Look, Member, Named, Object, entity_of};
+use super::object::{Links, Look, Member, Named, Object, entity_of};
 use super::statement::Statement;
 use super::tree::Tree;
 use crate::clock::SharedClock;
@@ -40,6 +41,8 @@ pub(super) struct Turn<'a> {
     pub(super) seq: i64,
     /// Objects whose rows wait for those of others, which are applied first.
     pub(super) waiting: Vec<(Entity, String)>,
+    /// What a rehearsal takes for granted, and what it has run.
+    pub(super) rehearsal: Option<Rehearsal>,
 }
 
 impl Turn<'_> {
@@ -66,18 +69,7 @@ impl Turn<'_> {
         if lives {
             object = self.with_needed(object, change).await?;
         }
-        let mut effects = Effects {
-            corp_id: self.corp_id.to_owned(),
-            entity,
-            id: id.to_owned(),
-            now: self.clock.now(),
-            seq: change.map(|change| change.seq),
-            marks: object.marks,
-            link: None,
-            members: Vec::new(),
-            due: Vec::new(),
-            refusal: None,
-        };
+        let mut effects = self.effects(&object, change);
         match self.transact(&mut object, lives, change, &mut effects).await {
             Ok(outcome) => Ok(outcome),
             Err(Fault::Refused(refusal)) => {
@@ -93,14 +85,32 @@ impl Turn<'_> {
         }
     }
 
-    async fn look(
+    /// Nothing yet.
+    pub(super) fn effects(&self, object: &Object, change: Option<&LoggedChange>) -> Effects {
+        Effects {
+            corp_id: self.corp_id.to_owned(),
+            entity: object.entity,
+            id: object.id.clone(),
+            now: self.clock.now(),
+            seq: change.map(|change| change.seq),
+            marks: object.marks,
+            link: None,
+            members: Vec::new(),
+            due: Vec::new(),
+            refusal: None,
+        }
+    }
+
+    pub(super) async fn look(
         &mut self,
         entity: Entity,
         id: &str,
         change: Option<&LoggedChange>,
     ) -> Result<Object, ApplyError> {
         let mut reader = self.store.reader().await?;
-        let mut look = Look { conn: &mut reader, corp_id: self.corp_id, tree: self.tree };
+        let nothing = Links::new();
+        let assumed = self.rehearsal.as_ref().map_or(&nothing, |rehearsal| &rehearsal.links);
+        let mut look = Look { conn: &mut reader, corp_id: self.corp_id, tree: self.tree, assumed };
         Ok(look.object(entity, id, change).await?)
     }
 
@@ -111,7 +121,7 @@ impl Turn<'_> {
     }
 
     /// Whether the mapping writes it, and does not leave it out.
-    fn is_wanted(&self, object: &Object) -> bool {
+    pub(super) fn is_wanted(&self, object: &Object) -> bool {
         let Some(part) = object.part() else { return false };
         match self.mapping.part(part) {
             Some(part) => part.admits(|column| object.named.get(column)),
@@ -125,13 +135,7 @@ impl Turn<'_> {
         object: Object,
         change: Option<&LoggedChange>,
     ) -> Result<Object, ApplyError> {
-        let needed: Vec<(Entity, String)> = object
-            .unlinked
-            .iter()
-            .filter(|one| Part::of(one.0).is_some_and(|part| self.mapping.part(part).is_some()))
-            .filter(|one| !self.waiting.contains(one))
-            .cloned()
-            .collect();
+        let needed = self.needed(&object);
         if needed.is_empty() {
             return Ok(object);
         }
@@ -144,6 +148,13 @@ impl Turn<'_> {
         }
         self.waiting.pop();
         self.look(object.entity, &object.id, change).await
+    }
+
+    /// Objects whose keys this one needs and that have none, but are to have one.
+    pub(super) fn needed(&self, object: &Object) -> Vec<(Entity, String)> {
+        let is_written = |entity| Part::of(entity).is_some_and(|part| self.mapping.part(part).is_some());
+        let needed = object.unlinked.iter().filter(|one| is_written(one.0) && !self.waiting.contains(one));
+        needed.cloned().collect()
     }
 
     async fn transact(
@@ -179,7 +190,7 @@ impl Turn<'_> {
         Ok(outcome)
     }
 
-    async fn write(
+    pub(super) async fn write(
         &mut self,
         object: &mut Object,
         change: Option<&LoggedChange>,
@@ -252,7 +263,7 @@ impl Turn<'_> {
     }
 
     /// The key of the row that is there already, if there is one.
-    async fn find(
+    pub(super) async fn find(
         &mut self,
         find: &Statement,
         part: &PartMapping,
@@ -394,7 +405,11 @@ impl Turn<'_> {
     ) -> Result<OaAnswer, Fault> {
         let arguments = named.bind(statement, part, self.zone);
         let answer = self.oa.run(statement.sql(), &arguments).await;
-        answer.map_err(|error| Fault::of(statement.name(), error))
+        let answer = answer.map_err(|error| Fault::of(statement.name(), error));
+        if let Some(rehearsal) = &mut self.rehearsal {
+            rehearsal.note(statement, &arguments, answer.as_ref().ok());
+        }
+        answer
     }
 
     async fn give_back(&mut self) -> Result<(), OaError> {

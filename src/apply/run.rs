@@ -19,8 +19,8 @@ use crate::config::{self, ConfigError, Problem};
 use crate::lifecycle::Pulse;
 use crate::secret::Secret;
 use crate::store::{
-    ApplyPhase, ApplyRecord, ApplyState, BootstrapState, Conn, Entity, LoggedChange, OaConn, Operation,
-    Store, StoreError,
+    ApplyPhase, ApplyRecord, ApplyState, BootstrapState, Conn, Entity, LoggedChange, OaConn, OaError,
+    Operation, Store, StoreError,
 };
 
 /// How often is looked for changes.
@@ -46,9 +46,9 @@ pub struct Applier {
     pub mapping: Mapping,
     url: Option<Secret>,
     time_zone: String,
-    zone: TimeZone,
-    store: Store,
-    clock: SharedClock,
+    pub(super) zone: TimeZone,
+    pub(super) store: Store,
+    pub(super) clock: SharedClock,
 }
 
 /// What keeps its worth from one step to the next.
@@ -101,10 +101,15 @@ impl Applier {
         }))
     }
 
-    /// A connection to the OA's database, on which every statement has been found to fit the tables.
-    pub async fn connect(&self) -> Result<OaConn, ApplyError> {
+    /// A connection to the OA's database.
+    pub(super) async fn open(&self) -> Result<OaConn, OaError> {
         let url = self.url.as_ref().map(|url| url.with(str::to_owned));
-        let mut oa = self.store.open_oa(url.as_deref(), &self.time_zone).await?;
+        self.store.open_oa(url.as_deref(), &self.time_zone).await
+    }
+
+    /// A connection on which every statement has been found to fit the tables.
+    async fn connect(&self) -> Result<OaConn, ApplyError> {
+        let mut oa = self.open().await?;
         for (_, part) in self.mapping.parts() {
             for statement in part.statements() {
                 let prepared = oa.prepare(statement.sql()).await;
@@ -256,6 +261,7 @@ impl Applier {
             oa,
             seq,
             waiting: Vec::new(),
+            rehearsal: None,
         };
         turn.apply(entity, id, change).await?;
         hold.used = Some(Instant::now());

@@ -64,6 +64,12 @@ impl OaConn {
     pub async fn run(&mut self, _s: &str, _a: &[OaValue]) -> Result<OaAnswer, OaError> {
         Ok(OaAnswer::default())
     }
+    pub fn is_own(&self) -> bool {
+        true
+    }
+    pub fn place(&self) -> String {
+        String::new()
+    }
     pub fn own(&mut self) -> Option<&mut Conn> {
         Some(&mut self.0)
     }
