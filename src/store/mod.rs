@@ -26,6 +26,7 @@ mod metering;
 mod migrate;
 mod mirror;
 mod notice;
+mod oa;
 mod outages;
 mod readers;
 mod replica;
@@ -64,6 +65,7 @@ pub use self::mirror::{
     Membership, Person, Role, RoleGroup, RoleMembership, RoleScope, Scrubbed, Stamp, Stored, Whose,
 };
 pub use self::notice::Notice;
+pub use self::oa::{OaAnswer, OaConn, OaError, OaPrepared, OaValue};
 use self::outages::Outages;
 pub use self::readers::Reader;
 use self::readers::Readers;
