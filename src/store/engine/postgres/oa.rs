@@ -272,8 +272,9 @@ fn trouble_of(code: &str) -> Trouble {
         "25006" => Trouble::ReadOnly,
         "42501" => Trouble::Denied,
         "53100" => Trouble::Full,
-        // A serialization failure, a deadlock, a lock that is not given, an object in use, a statement that took too long.
-        "40001" | "40P01" | "55P03" | "55006" | "57014" => Trouble::Busy,
+        // A serialization failure, a deadlock, a lock that is not given, an object in use, a statement that took too long; a
+        // transaction that another statement has voided: these values are not to blame.
+        "40001" | "40P01" | "55P03" | "55006" | "57014" | "25P02" => Trouble::Busy,
         // A transaction that was silent for too long: the connection is closed. A damaged file.
         "25P03" | "XX001" | "XX002" => Trouble::Away,
         // Not supported, or a plan that a changed table has made useless; a prepared statement that is not there.
