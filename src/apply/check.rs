@@ -122,7 +122,7 @@ impl Applier {
         }
         let is_fine = statements.iter().all(|statement| statement.problem.is_none())
             && trials.iter().all(|trial| trial.problem.is_none());
-        Ok(CheckReport { place: oa.place(), statements, trials, is_fine })
+        Ok(CheckReport { place: oa.place().to_owned(), statements, trials, is_fine })
     }
 
     async fn check_statements(&self, oa: &mut OaConn) -> Result<Vec<StatementCheck>, ApplyError> {

@@ -68,11 +68,11 @@ impl Fault {
         let OaError::Refused { code, message } = error else {
             return Self::All(ApplyError::Oa { statement: Some(statement.to_owned()), error });
         };
-        Self::Refused(Refusal {
-            statement: statement.to_owned(),
-            message: format!("{message} ({code})"),
-            code: Some(code),
-        })
+        let message = match &code {
+            Some(code) => format!("{message} ({code})"),
+            None => message,
+        };
+        Self::Refused(Refusal { statement: statement.to_owned(), message, code })
     }
 
     /// What we say of a statement.

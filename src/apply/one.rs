@@ -180,7 +180,7 @@ impl Turn<'_> {
             Outcome::Absent
         };
         effects.due = self.dependents(object, change, effects.link.as_ref()).await?;
-        if let Some(own) = self.oa.own() {
+        if let Some(own) = self.oa.own().await? {
             effects.write(own).await?;
             self.oa.commit().await?;
         } else {
@@ -297,14 +297,15 @@ impl Turn<'_> {
         object: &Object,
     ) -> Result<String, Fault> {
         let returned = answer.rows.into_iter().next().and_then(|row| row.into_iter().next().flatten());
-        if let Some(key) = returned.or(answer.generated) {
+        if let Some(key) = returned {
             return Ok(key);
         }
+        // Before the generated number, which need not be the table's key.
         let found = match &part.find {
             Some(find) => self.find(find, part, object).await?,
             None => None,
         };
-        found.ok_or_else(|| {
+        found.or(answer.generated).ok_or_else(|| {
             let text = "the key of the row that it wrote is not known: let it end with RETURNING, or write a `find` \
                         that brings the row afterwards";
             Fault::refused(upsert.name(), text)

@@ -193,7 +193,7 @@ impl Applier {
             if hold.used.is_some_and(|used| used.elapsed() < SILENCE) {
                 return Ok(true);
             }
-            oa.run("SELECT 1", &[]).await?;
+            oa.ping().await?;
             hold.used = Some(Instant::now());
             return Ok(true);
         }

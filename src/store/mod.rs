@@ -143,10 +143,7 @@ impl Store {
 
     /// Where it is, for people; never with a password.
     pub fn place(&self) -> String {
-        match &self.target {
-            Target::Sqlite(path) => path.display().to_string(),
-            Target::Postgres(address) | Target::Mysql(address) => address.shown(),
-        }
+        self.target.place()
     }
 
     /// True for a server: several daemons may share it.
