@@ -9,9 +9,7 @@ use super::lookup::row;
 use super::request::Requester;
 use super::{AnswerError, instant};
 use crate::apply::Applier;
-use crate::store::{
-    ApplyObject, ApplyPhase, ApplyState, Conn, Entity, Operation, Reader, Store, StoreError,
-};
+use crate::store::{ApplyObject, ApplyPhase, ApplyState, Conn, Entity, Operation, Reader, Store, StoreError};
 
 /// What fills an organisation's OA, as the configuration has it now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,12 +177,8 @@ pub async fn apply_retry(
             return Err(AnswerError::Unknown(format!("the mirror has no {} {id}", entity.label())));
         }
     }
-    let retry = Retry {
-        corp_id: corp_id.to_owned(),
-        object,
-        who: requester.who.to_owned(),
-        now: requester.now,
-    };
+    let retry =
+        Retry { corp_id: corp_id.to_owned(), object, who: requester.who.to_owned(), now: requester.now };
     Ok(store.write(retry).await?.output)
 }
 

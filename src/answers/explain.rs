@@ -284,13 +284,17 @@ fn of_oa(oa: &OaSide, object: &str) -> String {
     let waits = |waiting: &ApplyLine| match waiting.state.as_str() {
         "parked" => {
             let statement = waiting.statement.as_deref().unwrap_or("a statement");
-            format!("the OA's database refuses it ({statement}). Put that right, then `dingsync apply retry {object}`")
+            format!(
+                "the OA's database refuses it ({statement}). Put that right, then `dingsync apply retry {object}`"
+            )
         }
         _ => "it waits for its turn".to_owned(),
     };
     match (&oa.link, &oa.waiting) {
         (Some(LinkLine { oa_id, removed_at: Some(at), .. }), None) => {
-            format!("Its row in the OA was {oa_id}, and was treated at {at} as that of something that is gone.")
+            format!(
+                "Its row in the OA was {oa_id}, and was treated at {at} as that of something that is gone."
+            )
         }
         (Some(link), None) => format!("Its row in the OA is {}.", link.oa_id),
         (Some(link), Some(waiting)) => {

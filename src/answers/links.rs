@@ -153,7 +153,8 @@ impl Operation for Join {
         let (corp_id, LinkWish { entity, ding_id, oa_id, replaces }) = (self.corp_id.as_str(), &self.wish);
         let own = conn.link(corp_id, *entity, ding_id).await?;
         let is_there = own.as_ref().is_some_and(|own| own.oa_id == *oa_id);
-        let other = conn.link_of_row(corp_id, *entity, oa_id).await?.filter(|other| other.ding_id != *ding_id);
+        let other =
+            conn.link_of_row(corp_id, *entity, oa_id).await?.filter(|other| other.ding_id != *ding_id);
         if !replaces {
             if let Some(own) = own.as_ref().filter(|_| !is_there) {
                 return Ok(Joined::ObjectTaken(own.oa_id.clone()));

@@ -1,10 +1,12 @@
 //! `dingsync apply`: the OA's own tables.
 
+mod check;
 mod status;
 mod work;
 
 use clap::Subcommand;
 
+use self::check::{CheckArgs, check};
 use self::status::{StatusArgs, status};
 use self::work::{RetryArgs, rebuild, retry};
 use super::App;
@@ -19,6 +21,8 @@ pub(super) enum ApplyCommand {
     Retry(RetryArgs),
     /// Apply every object again, as after a change of the statements, and wait until that is done
     Rebuild,
+    /// Try the statements on the OA's database and show what they would write; writes nothing
+    Check(CheckArgs),
 }
 
 pub(super) async fn apply(app: App, command: ApplyCommand) -> Result<Exit, Failure> {
@@ -26,6 +30,7 @@ pub(super) async fn apply(app: App, command: ApplyCommand) -> Result<Exit, Failu
         ApplyCommand::Status(args) => status(app, args).await,
         ApplyCommand::Retry(args) => retry(app, args).await,
         ApplyCommand::Rebuild => rebuild(app).await,
+        ApplyCommand::Check(args) => check(app, args).await,
     }
 }
 
@@ -34,11 +39,14 @@ fn filled_corps(config: &Config) -> Result<Vec<&Corp>, Failure> {
     let filled: Vec<&Corp> = config.corps.iter().filter(|corp| corp.apply.is_some()).collect();
     if filled.is_empty() {
         let names: Vec<&str> = config.corps.iter().map(|corp| corp.name.as_str()).collect();
-        return Err(Failure::usage(format!(
-            "nothing says how the OA's tables are filled with {}: write a table [apply.NAME] with what is to be written, \
-             such as [apply.NAME.employee]",
-            names.join(", ")
-        )));
+        return Err(nothing_says(&names.join(", ")));
     }
     Ok(filled)
+}
+
+fn nothing_says(corps: &str) -> Failure {
+    Failure::usage(format!(
+        "nothing says how the OA's tables are filled with {corps}: write a table [apply.NAME] with what is to be \
+         written, such as [apply.NAME.employee]"
+    ))
 }

@@ -50,7 +50,9 @@ fn print(status: &ApplyStatus) -> Result<(), Failure> {
         "walking" => "applies every object",
         _ => "follows the changes",
     };
-    output::line(format!("{corp}: apply.{name} {state}; {behind} changes behind, {due} due, {parked} parked"))?;
+    output::line(format!(
+        "{corp}: apply.{name} {state}; {behind} changes behind, {due} due, {parked} parked"
+    ))?;
     if let Some(at) = &status.applied_at {
         output::line(format!("  applied last at {at}, up to change {}", status.cursor))?;
     }
@@ -72,7 +74,9 @@ fn print(status: &ApplyStatus) -> Result<(), Failure> {
         output::line(format!("  {left} more: --limit COUNT"))?;
     }
     if *parked > 0 {
-        output::line("  `dingsync apply retry` tries the parked ones again, once what they say is put right")?;
+        output::line(
+            "  `dingsync apply retry` tries the parked ones again, once what they say is put right",
+        )?;
     }
     Ok(())
 }

@@ -277,9 +277,7 @@ impl Look {
         // Before what is due: what a walk applies marks what depends on it.
         let record = reader.apply_record(corp_id).await?;
         let is_walked = match (goal.walk, &record) {
-            (Some(walk), Some(record)) => {
-                record.walks_begun >= walk && record.phase == ApplyPhase::Following
-            }
+            (Some(walk), Some(record)) => record.walks_begun >= walk && record.phase == ApplyPhase::Following,
             (Some(_), None) => false,
             (None, _) => true,
         };
@@ -360,7 +358,9 @@ fn tell(
         End::Interrupted => output::line(format!("{corp}: interrupted; {later}"))?,
     }
     if parked > 0 {
-        output::line(format!("{corp}: {parked} objects are parked, because the OA's database refuses them:"))?;
+        output::line(format!(
+            "{corp}: {parked} objects are parked, because the OA's database refuses them:"
+        ))?;
         objects_table(objects)?;
         if parked > objects.len() as i64 {
             output::line("`dingsync apply status` lists more of them")?;

@@ -22,7 +22,8 @@ const LONGEST: usize = 1000;
 impl Corp {
     /// What fills its OA.
     fn filled(&self) -> Result<&Filling, Refusal> {
-        let text = "nothing is configured that fills this organisation's OA: there is no table [apply.NAME] for it";
+        let text =
+            "nothing is configured that fills this organisation's OA: there is no table [apply.NAME] for it";
         self.filling.as_ref().ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, text))
     }
 }
@@ -59,7 +60,11 @@ pub(super) async fn retry(
     let object = match body(request).await? {
         Retry { entity: None, id: None } => None,
         Retry { entity: Some(entity), id: Some(id) } => Some(named(&shared, corp, &entity, &id).await?),
-        _ => return Err(Refusal::bad("`entity` and `id` belong together; without both all that is parked is meant")),
+        _ => {
+            return Err(Refusal::bad(
+                "`entity` and `id` belong together; without both all that is parked is meant",
+            ));
+        }
     };
     let retried = answers::apply_retry(store, &corp.corp_id, object, &shared.requester(&who)).await?;
     Ok(accepted(json!({ "retried": retried })))
