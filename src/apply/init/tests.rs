@@ -57,6 +57,17 @@ fn proposal(engine: Dialect, script: &str, name: &str) -> Proposal {
     propose(engine, name, &comment, &columns)
 }
 
+/// The parameters of a statement, which are all known.
+fn check(engine: Dialect, part: Part, key: &str, text: &str) -> Vec<String> {
+    let statement = Statement::parse(key, text, engine).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    for parameter in statement.parameters() {
+        let name = parameter.strip_prefix("old_").unwrap_or(parameter);
+        assert!(part.parameters().contains(&name), "{part:?} has no {parameter}: {text}");
+        assert!(key != "find" || name != "oa_id", "{text}");
+    }
+    statement.parameters().to_vec()
+}
+
 /// The statements of a proposal, as the configuration and the mapping read them, and the names of their parameters.
 fn read(engine: Dialect, proposal: &Proposal) -> (toml::Table, BTreeSet<String>) {
     let text = proposal.to_string();
@@ -72,16 +83,7 @@ fn read(engine: Dialect, proposal: &Proposal) -> (toml::Table, BTreeSet<String>)
         };
         assert!(!texts.is_empty());
         for text in texts {
-            let statement =
-                Statement::parse(key, text, engine).unwrap_or_else(|error| panic!("{error}\n{text}"));
-            for parameter in statement.parameters() {
-                assert!(
-                    part.parameters().contains(&parameter.as_str()),
-                    "{part:?} has no {parameter}: {text}"
-                );
-                assert!(key != "find" || parameter != "oa_id", "{text}");
-                parameters.insert(parameter.clone());
-            }
+            parameters.extend(check(engine, part, key, text));
         }
     }
     (entity, parameters)
