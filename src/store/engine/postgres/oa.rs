@@ -263,7 +263,9 @@ impl From<Error> for OaError {
             message.push_str(more);
         }
         let code = database.code().code();
-        trouble_of(code).told(code.to_owned(), message)
+        let is_about_row = code == "42501" && message.contains("row-level security");
+        let trouble = if is_about_row { Trouble::Refused } else { trouble_of(code) };
+        trouble.told(code.to_owned(), message)
     }
 }
 
