@@ -14,7 +14,7 @@ const ANY_ZONE: &str = "+00:00";
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct InitArgs {
-    /// A table of the OA's, such as sys_user; again for each further one
+    /// A table of the OA's, such as `sys_user`; again for each further one
     #[arg(long = "from-table", value_name = "TABLE", required = true)]
     tables: Vec<String>,
     /// The OA's database [default: that of the configuration's `[apply.NAME]`, else the mirror's]
