@@ -170,10 +170,10 @@ impl Operation for Join {
             conn.add_link(corp_id, *entity, (ding_id, oa_id), LinkedBy::Command, self.now).await?;
         }
         if self.is_filled {
-            conn.mark_apply(corp_id, *entity, ding_id, self.now).await?;
+            conn.mark_apply_rekeyed(corp_id, *entity, ding_id, self.now).await?;
             // Later: until the row has its new values, `find` would bring it for the other one.
             if let Some(other) = &other {
-                conn.mark_apply(corp_id, *entity, &other.ding_id, self.now).await?;
+                conn.mark_apply_rekeyed(corp_id, *entity, &other.ding_id, self.now).await?;
             }
         }
         let subject = json!({
@@ -250,7 +250,7 @@ impl Operation for Part {
         }
         conn.drop_link(corp_id, self.entity, ding_id).await?;
         if self.is_filled {
-            conn.mark_apply(corp_id, self.entity, ding_id, self.now).await?;
+            conn.mark_apply_rekeyed(corp_id, self.entity, ding_id, self.now).await?;
         }
         let subject = json!({ "entity": self.entity.label(), "oa_id": link.oa_id, "ding_id": ding_id });
         conn.note_audit(corp_id, &self.who, "unlink", &subject, self.now).await?;

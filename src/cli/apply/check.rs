@@ -51,7 +51,7 @@ async fn report(app: &App, desk: &Desk, args: CheckArgs) -> Result<Exit, Failure
 fn failure(error: ApplyError) -> Failure {
     match error {
         ApplyError::Store(error) => error.into(),
-        error @ ApplyError::Oa { .. } => Failure::new(Exit::TryLater, error),
+        error => Failure::new(Exit::TryLater, error),
     }
 }
 
@@ -97,11 +97,12 @@ fn print_trial(trial: &Trial) -> Result<(), Failure> {
 }
 
 fn outcome(ran: &Ran) -> String {
-    match (ran.is_refused, ran.rows, ran.affected) {
+    let rows = |count: u64| format!("{count} row{}", if count == 1 { "" } else { "s" });
+    match (ran.is_refused, ran.rows as u64, ran.affected) {
         (true, ..) => "refused".to_owned(),
-        (false, 0, written) => format!("{written} rows written"),
-        (false, found, 0) => format!("{found} rows found"),
-        (false, _, written) => format!("{written} rows written, their key told"),
+        (false, found, _) if ran.statement.ends_with(".find") => format!("finds {}", rows(found)),
+        (false, 0, written) => format!("writes {}", rows(written)),
+        (false, _, written) => format!("writes {} and tells the key", rows(written)),
     }
 }
 
