@@ -52,7 +52,6 @@ fn configured(daemon: &Daemon, oa: &Oa, url: &str) {
 
 /// Renames somebody while the OA cannot be written: the mirror goes on, the OA is told of, and catches up in the end.
 async fn waited_for(sim: &Sim, daemon: &Daemon, oa: &Oa, trouble: &str, name: &str) {
-    let before = oa.user("00020")["nick_name"].clone();
     sim.change(&rename("00020", name)).expect("a change");
     sim.settled().await;
     let in_trouble = |status: &Value| {
@@ -67,7 +66,7 @@ async fn waited_for(sim: &Sim, daemon: &Daemon, oa: &Oa, trouble: &str, name: &s
     assert_eq!(same["trouble"]["kind"], trouble, "the command line says the same: {same:#}");
     let mirrored = "SELECT count(*) FROM ding_employee WHERE userid = '00020' AND name = ";
     assert_eq!(daemon.database().number(&format!("{mirrored}'{name}'")), 1, "the mirror goes on");
-    assert_ne!(before, name);
+    assert_ne!(oa.user("00020")["nick_name"], name);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,7 +99,6 @@ async fn a_database_that_is_away_is_waited_for() {
         follow(&mut daemon, &sim).await;
         gate.is_open.send_replace(false);
         waited_for(&sim, &daemon, &oa, "away", "离线之名").await;
-        assert_ne!(oa.user("00020")["nick_name"], "离线之名");
         gate.is_open.send_replace(true);
     }
     agrees(&daemon, &oa, &sim).await;
@@ -108,7 +106,7 @@ async fn a_database_that_is_away_is_waited_for() {
     daemon.stop().await;
 }
 
-/// Takes a PostgreSQL for a standby: sessions may read, and are told so when they write.
+/// A PostgreSQL that is as one that stands by: sessions may read, and are told so when they write.
 async fn read_only(sim: &Sim, daemon: &mut Daemon, oa: &Oa, url: &str) {
     const NAME: &str = "只读之名";
     let database = url.rsplit_once('/').expect("a URL").1;
@@ -118,7 +116,6 @@ async fn read_only(sim: &Sim, daemon: &mut Daemon, oa: &Oa, url: &str) {
     follow(daemon, sim).await;
     oa.script(&format!("ALTER DATABASE {database} SET default_transaction_read_only = on; {end_sessions}"));
     waited_for(sim, daemon, oa, "read_only", NAME).await;
-    assert_ne!(oa.user("00020")["nick_name"], NAME);
     oa.script(&format!(
         "BEGIN READ WRITE; ALTER DATABASE {database} RESET default_transaction_read_only; COMMIT; {end_sessions}"
     ));
@@ -148,7 +145,6 @@ async fn denied(sim: &Sim, daemon: &mut Daemon, oa: &Oa, url: &str) {
     follow(daemon, sim).await;
     oa.script(&each("REVOKE", "FROM"));
     waited_for(sim, daemon, oa, "denied", NAME).await;
-    assert_ne!(oa.user("00020")["nick_name"], NAME);
     oa.script(&each("GRANT", "TO"));
     agrees(daemon, oa, sim).await;
     oa.script(&format!("DROP USER '{user}'@'%'"));
@@ -159,14 +155,12 @@ async fn busy(sim: &Sim, daemon: &mut Daemon, oa: &Oa, url: &str) {
     const NAME: &str = "忙碌之名";
     configured(daemon, oa, url);
     follow(daemon, sim).await;
-    let before = oa.user("00020")["nick_name"].clone();
     let other = Connection::open(oa.database.file()).expect("a file");
     other
         .execute_batch("BEGIN IMMEDIATE; UPDATE sys_user SET remark = 'x' WHERE user_id = 1;")
         .expect("a lock");
     waited_for(sim, daemon, oa, "busy", NAME).await;
     other.execute_batch("ROLLBACK").expect("no lock");
-    assert_ne!(before, NAME);
     agrees(daemon, oa, sim).await;
 }
 
