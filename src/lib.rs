@@ -5,6 +5,7 @@
 //! what they read. A bootstrap, a reconcile and an operator mark objects the same way.
 
 pub mod answers;
+pub mod apply;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -21,6 +21,7 @@ use tracing::{info, warn};
 use super::exit::{Exit, Failure};
 use super::session::{DAEMON, holder, replica};
 use super::{App, stop_on_signals};
+use crate::apply::{Applier, keep_applying};
 use crate::clock::SharedClock;
 use crate::config::{Config, Needs};
 use crate::dingtalk::crypto::AesKey;
@@ -74,6 +75,7 @@ pub(super) struct Daemon<'app> {
     membership: Option<Membership>,
     /// `None` in a process that only receives.
     pub(super) engine: Option<Engine>,
+    appliers: Vec<Applier>,
     inboxes: HashMap<String, Arc<InboxStats>>,
     in_place: Arc<AtomicBool>,
     /// When the listeners close: some time after the stop has begun.
@@ -101,6 +103,15 @@ impl Running {
         drop(self.alone);
         Ok(())
     }
+}
+
+/// Those of the organisations that fill an OA.
+fn appliers(config: &Config, store: &Store, clock: &SharedClock) -> Result<Vec<Applier>, Failure> {
+    let mut appliers = Vec::new();
+    for corp in &config.corps {
+        appliers.extend(Applier::of(corp, store, clock)?);
+    }
+    Ok(appliers)
 }
 
 /// The callbacks' routes, once there is a database behind them.
@@ -142,6 +153,7 @@ impl<'app> Daemon<'app> {
         };
         let engine =
             if works { Some(Engine::new(&config, &store, &clock, &app.random, &metrics)?) } else { None };
+        let appliers = if works { appliers(&config, &store, &clock)? } else { Vec::new() };
         let inboxes = config.corps.iter().map(|corp| (corp.name.clone(), Arc::default())).collect();
         Ok(Self {
             app,
@@ -152,6 +164,7 @@ impl<'app> Daemon<'app> {
             clock,
             membership,
             engine,
+            appliers,
             inboxes,
             in_place: Arc::default(),
             closing: CancellationToken::new(),
@@ -317,6 +330,11 @@ impl<'app> Daemon<'app> {
                 let post = Post { context: Arc::clone(context), robot };
                 tasks.spawn(name, tell(post, leading_too.clone(), shutdown, pulse));
             }
+        }
+        for applier in self.appliers.drain(..) {
+            let name = format!("OA tables of {}", applier.corp);
+            let (pulse, shutdown) = (tasks.pulse(&name), tasks.shutdown());
+            tasks.spawn(name, keep_applying(applier, leading_too.clone(), shutdown, pulse));
         }
         let pulse = tasks.pulse("secrets");
         let secrets = self.config.secrets_in_files();

@@ -10,6 +10,8 @@ pub enum Kind {
     Secret,
     /// Where the database is; as a [`Self::Secret`], because a password may stand in it.
     Database,
+    /// As [`Self::Database`], of another one.
+    OtherDatabase,
     /// How much the log says: a level, or directives.
     Level,
     /// `true` or `false`.
@@ -38,12 +40,16 @@ pub enum Kind {
     List,
     /// A list of the given words.
     Words(&'static [&'static str]),
+    /// One SQL statement, or a list of them.
+    Statements,
+    /// The distance of a time zone from UTC, such as `+08:00`.
+    Offset,
 }
 
 impl Kind {
     /// Whether a value is never shown, and may also come from a file.
     pub fn is_secret(self) -> bool {
-        matches!(self, Self::Secret | Self::Database)
+        matches!(self, Self::Secret | Self::Database | Self::OtherDatabase)
     }
 }
 
@@ -221,6 +227,54 @@ pub const KEYS: &[Key] = &[
         Kind::Days(1),
         "0",
         "how long the personal fields of people who are gone are kept; then they are erased, in the change log too",
+    ),
+    key(
+        "apply.*.corp",
+        Kind::Text,
+        "",
+        "the organisation whose people are written into the OA's own tables; not needed where there is one, or where it has this name",
+    ),
+    key(
+        "apply.*.url",
+        Kind::OtherDatabase,
+        "",
+        "the database of the OA's tables, in the form of `database.url`; without it they are in the mirror's",
+    ),
+    key(
+        "apply.*.time_zone",
+        Kind::Offset,
+        "+08:00",
+        "the time zone in which times are written there, as a distance from UTC",
+    ),
+    key(
+        "apply.*.*.find",
+        Kind::Text,
+        "",
+        "for `department`, `role` or `employee`: a SELECT that brings the key of a row that is there already",
+    ),
+    key(
+        "apply.*.*.upsert",
+        Kind::Statements,
+        "",
+        "the statement that writes a row, or a list of them; also for `employee_department` and `employee_role`",
+    ),
+    key(
+        "apply.*.*.delete",
+        Kind::Statements,
+        "",
+        "what is done with the row of something that is gone; often an UPDATE of a status",
+    ),
+    key(
+        "apply.*.*.when.*",
+        Kind::List,
+        "",
+        "the value, or the values, that a column must have; others are left out",
+    ),
+    key(
+        "apply.*.*.values.*.*",
+        Kind::Text,
+        "",
+        "what is written in place of a column's value; `null` for NULL",
     ),
     key("log.format", Kind::Word(&["text", "json"]), "text", "how log lines look"),
     key(

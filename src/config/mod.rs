@@ -2,6 +2,7 @@
 //!
 //! Every problem is reported with its key, where it was found and what to do, and all of them at once.
 
+mod apply;
 mod keys;
 mod layers;
 mod read;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use jiff::civil::Time;
 use thiserror::Error;
 
+pub use self::apply::{APPLY_ENTITIES, Apply, ApplyEntity};
 pub use self::keys::{KEYS, Key, Kind, TOKEN_SCOPES};
 use self::layers::Layers;
 pub use self::layers::Origin;
@@ -103,6 +105,8 @@ pub struct Corp {
     pub metered_calls_per_month: u32,
     /// Who is told what needs people.
     pub robot: Option<Robot>,
+    /// How the OA's own tables are filled.
+    pub apply: Option<Apply>,
 }
 
 /// A group robot.
@@ -221,6 +225,11 @@ impl Problem {
     fn missing(key: &str, text: impl Into<String>) -> Self {
         Self { key: key.to_owned(), place: None, text: text.into() }
     }
+
+    /// Something about a key that whoever uses its value has found.
+    pub(crate) fn of_key(key: &str, text: impl Into<String>) -> Self {
+        Self::missing(key, text)
+    }
 }
 
 impl fmt::Display for Problem {
@@ -311,6 +320,11 @@ impl Config {
                     add("callback_token_previous", &previous.token);
                     add("callback_aes_key_previous", &previous.aes_key);
                 }
+            }
+        }
+        for apply in self.corps.iter().filter_map(|corp| corp.apply.as_ref()) {
+            if let Some(url) = apply.url.as_ref().filter(|url| url.file().is_some()) {
+                secrets.push((format!("apply.{}.url", apply.name), url.clone()));
             }
         }
         for token in &self.ops.tokens {

@@ -59,7 +59,7 @@ pub(super) fn config(layers: &Layers, needs: Needs, problems: &mut Vec<Problem>)
     let exclude_fields = reader.exclude_fields();
     let retention = reader.retention();
     let (format, level) = (reader.text("log.format"), reader.text("log.level"));
-    let config = Config {
+    let mut config = Config {
         database_url: database_url?,
         server: Server { listen: server.0?, connections: server.1?, shutdown_delay: shutdown_delay? },
         ops: Ops { listen: ops_listen?, hosts, tokens: tokens.into_iter().collect::<Option<_>>()? },
@@ -77,6 +77,7 @@ pub(super) fn config(layers: &Layers, needs: Needs, problems: &mut Vec<Problem>)
         effective: reader.effective(&names),
     };
     reader.refuse_twins(&config.corps);
+    reader.applies(&names, &mut config.corps);
     Some(config)
 }
 
@@ -91,14 +92,14 @@ fn no_corps(file: Option<&Path>) -> String {
     )
 }
 
-struct Reader<'a> {
-    layers: &'a Layers,
-    problems: &'a mut Vec<Problem>,
+pub(super) struct Reader<'a> {
+    pub(super) layers: &'a Layers,
+    pub(super) problems: &'a mut Vec<Problem>,
 }
 
 impl Reader<'_> {
     /// The names that the configuration chose under `prefix`.
-    fn names(&mut self, prefix: &str) -> Vec<String> {
+    pub(super) fn names(&mut self, prefix: &str) -> Vec<String> {
         let prefix = format!("{prefix}.");
         let paths = self.layers.entries.keys().filter_map(|path| path.strip_prefix(&prefix));
         let names: BTreeSet<&str> = paths.filter_map(|rest| rest.split('.').next()).collect();
@@ -119,13 +120,13 @@ impl Reader<'_> {
         self.layers.entries.get(path)
     }
 
-    fn origin(&self, path: &str) -> Origin {
+    pub(super) fn origin(&self, path: &str) -> Origin {
         let entry = self.entry(path).or_else(|| self.entry(&format!("{path}_file")));
         entry.map_or(Origin::Default, |entry| entry.origin.clone())
     }
 
     /// The value of `path`, or its default; `None` where there is neither, or a problem (which is noted).
-    fn text(&mut self, path: &str) -> Option<String> {
+    pub(super) fn text(&mut self, path: &str) -> Option<String> {
         let Some(entry) = self.entry(path) else {
             let key = keys::find(path)?.key;
             return Some(key.default.to_owned()).filter(|default| !default.is_empty());
@@ -159,7 +160,7 @@ impl Reader<'_> {
         Duration::try_from(length).ok()
     }
 
-    fn list(&mut self, path: &str) -> Vec<String> {
+    pub(super) fn list(&mut self, path: &str) -> Vec<String> {
         let Some(key) = keys::find(path).map(|found| found.key) else {
             return Vec::new();
         };
@@ -180,7 +181,7 @@ impl Reader<'_> {
     }
 
     /// A secret, from its value or from the file that its `_file` names.
-    fn secret(&mut self, path: &str) -> Option<Secret> {
+    pub(super) fn secret(&mut self, path: &str) -> Option<Secret> {
         let file_path = format!("{path}_file");
         if let Some(entry) = self.entry(&file_path).cloned() {
             let file = self.text(&file_path)?;
@@ -214,7 +215,7 @@ impl Reader<'_> {
         text
     }
 
-    fn missing(&self, path: &str, remedy: &str, is_secret: bool) -> Problem {
+    pub(super) fn missing(&self, path: &str, remedy: &str, is_secret: bool) -> Problem {
         let file = self.layers.file.as_deref().unwrap_or_else(|| Path::new("dingsync.toml"));
         let variable = format!("DINGSYNC_{}", path.to_ascii_uppercase().replace('.', "__"));
         let or_file = if is_secret { format!(", or its file in {variable}_FILE") } else { String::new() };
@@ -256,6 +257,7 @@ impl Reader<'_> {
             calls_in_flight: calls_in_flight?,
             metered_calls_per_month: metered_calls_per_month?,
             robot,
+            apply: None,
         })
     }
 
@@ -435,8 +437,9 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 fn check(key: &Key, text: &str) -> Result<(), String> {
     let fine = match key.kind {
-        Kind::Text | Kind::Secret | Kind::List | Kind::Words(_) => !text.is_empty(),
-        Kind::Database => {
+        Kind::Text | Kind::Secret | Kind::List | Kind::Words(_) | Kind::Statements => !text.is_empty(),
+        Kind::Offset => is_offset(text),
+        Kind::Database | Kind::OtherDatabase => {
             let (scheme, rest) = text.split_once(':').unwrap_or_default();
             DATABASES.contains(&scheme) && !rest.trim_start_matches('/').is_empty()
         }
@@ -466,8 +469,11 @@ fn check(key: &Key, text: &str) -> Result<(), String> {
         return Ok(());
     }
     let form = match key.kind {
-        Kind::Text | Kind::Secret | Kind::List | Kind::Words(_) => "must not be empty".to_owned(),
-        Kind::Database => {
+        Kind::Text | Kind::Secret | Kind::List | Kind::Words(_) | Kind::Statements => {
+            "must not be empty".to_owned()
+        }
+        Kind::Offset => "must be a distance from UTC such as +08:00".to_owned(),
+        Kind::Database | Kind::OtherDatabase => {
             "must be sqlite://path/to/file, postgres://user:password@host/database or mysql://…".to_owned()
         }
         Kind::Level => {
@@ -490,6 +496,17 @@ fn check(key: &Key, text: &str) -> Result<(), String> {
         Kind::Word(words) => format!("must be {}", words.join(" or ")),
     };
     Err(form)
+}
+
+/// `+08:00`: what every database takes, those without a list of time zones too.
+fn is_offset(text: &str) -> bool {
+    let Some((hours, minutes)) = text.strip_prefix(['+', '-']).and_then(|rest| rest.split_once(':')) else {
+        return false;
+    };
+    let part = |text: &str, most: u8| {
+        text.len() == 2 && text.parse::<u8>().is_ok_and(|number| number <= most) && !text.starts_with('+')
+    };
+    part(hours, 13) && part(minutes, 59)
 }
 
 fn check_url(text: &str) -> Result<(), String> {

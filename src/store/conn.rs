@@ -73,7 +73,22 @@ impl Conn {
 
     /// Whether the connection is in a state in which somebody else can use it.
     pub(super) fn is_reusable(&self) -> bool {
-        !self.in_transaction && !self.session.is_broken()
+        !self.in_transaction && !self.is_broken()
+    }
+
+    /// Whether nobody can use the connection any more.
+    pub(super) fn is_broken(&self) -> bool {
+        self.session.is_broken()
+    }
+
+    /// The session below, for statements that are not the store's own.
+    pub(super) fn session(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    /// Notes that a transaction has ended that was ended on the session.
+    pub(super) fn has_ended(&mut self) {
+        self.in_transaction = false;
     }
 
     pub(super) async fn begin(&mut self) -> Result<(), StoreError> {

@@ -4,7 +4,7 @@ use super::sql::placeholders;
 
 /// The language that a database speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Dialect {
+pub enum Dialect {
     /// An embedded file.
     Sqlite,
     /// PostgreSQL.

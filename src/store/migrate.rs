@@ -75,6 +75,12 @@ const MIGRATIONS: &[Migration] = &[
         min_compatible_version: 2,
         scripts: scripts!("0007_retention.sql"),
     },
+    Migration {
+        version: 8,
+        description: "apply",
+        min_compatible_version: 2,
+        scripts: scripts!("0008_apply.sql"),
+    },
 ];
 
 /// Which steps were made. It is the first table of all.

@@ -4,6 +4,7 @@
 //! its part of the change log numbered at its end. Operations that wait together share a commit, and each caller gets
 //! its answer after that commit.
 
+mod apply;
 mod audit;
 mod bulk;
 mod catch_up;
@@ -16,16 +17,19 @@ mod engine;
 mod error;
 mod events;
 mod exclusive;
+mod facts;
 mod feed;
 mod fit;
 mod held;
 mod inbox;
 mod insert;
 mod ledger;
+mod link;
 mod metering;
 mod migrate;
 mod mirror;
 mod notice;
+mod oa;
 mod outages;
 mod readers;
 mod replica;
@@ -41,15 +45,20 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
+pub use self::apply::{
+    ApplyCounts, ApplyObject, ApplyPhase, ApplyRecord, ApplyState, ApplyTrouble, MemberOf,
+};
 pub use self::audit::AuditEntry;
 pub use self::catch_up::{CatchUp, Gap, GapReason};
 pub use self::change::{Action, Cause, ChangeHead, Entity, Logged, Provenance, json_ids};
 pub use self::conn::Conn;
 pub use self::corp::{BootstrapState, CorpRecord, Snapshot};
+pub use self::dialect::Dialect;
 use self::engine::address::{self, Target};
 pub use self::error::{Outage, StoreError};
 pub use self::events::{EventStretch, EventWish, StoredEvent};
 pub use self::exclusive::ExclusiveUse;
+pub(crate) use self::facts::{FactKind, Facts, TreeNode, columns_of, member_columns_of};
 pub use self::feed::{FeedPage, LoggedChange};
 pub use self::held::{HeldGroup, HeldRecord, HeldState};
 pub use self::inbox::{Arrival, Incoming};
@@ -57,12 +66,14 @@ pub use self::ledger::{
     ANSWER_LAG, CATALOGUE, Claim, ClaimWish, Confirm, Counts, Doubt, Expectations, Finish, Hint, Kind,
     LaneCount, ObjectState, Standing, Task, TaskPlace, TaskState,
 };
+pub use self::link::{Link, LinkedBy};
 use self::mirror::Fit;
 pub use self::mirror::{
     Department, Difference, Employee, Fate, FieldSet, FindBy, Json, LeaveOut, ListedOutcome, ListedPerson,
     Membership, Person, Role, RoleGroup, RoleMembership, RoleScope, Scrubbed, Stamp, Stored, Whose,
 };
 pub use self::notice::Notice;
+pub use self::oa::{OaAnswer, OaConn, OaError, OaPrepared, OaValue};
 use self::outages::Outages;
 pub use self::readers::Reader;
 use self::readers::Readers;
@@ -71,6 +82,7 @@ pub use self::retention::{Aging, Swept};
 pub use self::run::{Disagreement, Run, RunItem, RunKind, RunState};
 pub use self::run_list::FoundByRun;
 pub use self::run_note::{NoteKind, RunNote};
+pub(crate) use self::sql::Value;
 pub use self::sql::rfc3339;
 pub use self::writer::Turn;
 use self::writer::Writer;
@@ -131,10 +143,7 @@ impl Store {
 
     /// Where it is, for people; never with a password.
     pub fn place(&self) -> String {
-        match &self.target {
-            Target::Sqlite(path) => path.display().to_string(),
-            Target::Postgres(address) | Target::Mysql(address) => address.shown(),
-        }
+        self.target.place()
     }
 
     /// True for a server: several daemons may share it.

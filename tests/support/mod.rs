@@ -333,6 +333,22 @@ pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
+/// Waits until a number that grows has reached `enough`; what still grows is waited for, however slow the machine is.
+pub(crate) async fn until_grown(what: &str, enough: i64, number: impl Fn() -> i64) {
+    let (mut seen, mut deadline) = (i64::MIN, Instant::now() + PATIENCE);
+    loop {
+        let now = number();
+        if now >= enough {
+            return;
+        }
+        if now > seen {
+            (seen, deadline) = (now, Instant::now() + PATIENCE);
+        }
+        assert!(Instant::now() < deadline, "there are never {enough} {what}: it stays at {now}");
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
 /// Pushes what was refused again and again until all of it is acknowledged; brings how many pushes that took.
 pub(crate) async fn resend_all(sim: &Sim) -> u64 {
     let mut resent = 0;

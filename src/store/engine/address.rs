@@ -1,6 +1,6 @@
 //! `database.url`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use url::Url;
 
@@ -16,11 +16,34 @@ pub(in crate::store) enum Target {
 }
 
 impl Target {
+    /// Where it is, for people; never with a password.
+    pub(in crate::store) fn place(&self) -> String {
+        match self {
+            Self::Sqlite(path) => path.display().to_string(),
+            Self::Postgres(address) | Self::Mysql(address) => address.shown(),
+        }
+    }
+
     pub(in crate::store) fn dialect(&self) -> Dialect {
         match self {
             Self::Sqlite(_) => Dialect::Sqlite,
             Self::Postgres(_) => Dialect::Postgres,
             Self::Mysql(_) => Dialect::Mysql,
+        }
+    }
+}
+
+impl Target {
+    /// Whether both name one database, and the same user of it.
+    pub(in crate::store) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Sqlite(left), Self::Sqlite(right)) => {
+                left == right
+                    || matches!((left.canonicalize(), right.canonicalize()), (Ok(left), Ok(right)) if left == right)
+            }
+            (Self::Postgres(left), Self::Postgres(right)) => left.place(5432) == right.place(5432),
+            (Self::Mysql(left), Self::Mysql(right)) => left.place(3306) == right.place(3306),
+            _ => false,
         }
     }
 }
@@ -46,6 +69,12 @@ impl std::fmt::Debug for Address {
 }
 
 impl Address {
+    /// What tells it from another one, on a server whose port is `usual` where the URL names none.
+    fn place(&self, usual: u16) -> (Result<&Path, (String, u16)>, &str, &str) {
+        let server = || (self.host.to_lowercase(), self.port.unwrap_or(usual));
+        (self.socket.as_deref().ok_or_else(server), &self.database, &self.user)
+    }
+
     /// Where it is, for people.
     pub(in crate::store) fn shown(&self) -> String {
         let place = match (&self.socket, self.port) {
@@ -169,6 +198,33 @@ mod tests {
         assert_eq!(found.database, "people");
         assert_eq!(found.protection, Protection::Verified { roots: Some("/ca.pem".into()) });
         assert_eq!(format!("{found:?}"), "the database people at db.example:6432");
+    }
+
+    #[test]
+    fn the_same_database_is_known_again_however_its_url_is_written() {
+        let same = |left: &str, right: &str| target_of(left).unwrap().is_same(&target_of(right).unwrap());
+        let url = "postgres://oa:p%40ss@db.example/people";
+        assert!(same(url, url));
+        assert!(same(url, "postgresql://oa:other@DB.example:5432/people?sslmode=require"));
+        assert!(same("mysql://oa:a@db/people", "mariadb://oa:a@db:3306/people"));
+        for other in [
+            "postgres://oa:p%40ss@db.example/others",
+            "postgres://oa:p%40ss@db.example:5433/people",
+            "postgres://oa:p%40ss@db2.example/people",
+            "postgres://somebody:p%40ss@db.example/people",
+            "postgres://oa:p%40ss@db.example/people?socket=/run",
+            "mysql://oa:p%40ss@db.example/people",
+            "sqlite://people",
+        ] {
+            assert!(!same(url, other), "{other}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.db");
+        std::fs::write(&file, "").unwrap();
+        let (plain, round) = (file.display(), folder.path().join("./../").display().to_string());
+        let round = format!("{round}{}/a.db", folder.path().file_name().unwrap().display());
+        assert!(same(&format!("sqlite://{plain}"), &format!("sqlite://{round}")));
+        assert!(!same(&format!("sqlite://{plain}"), &format!("sqlite://{plain}b")));
     }
 
     #[test]

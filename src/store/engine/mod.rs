@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::dialect::Dialect;
 use super::error::StoreError;
 use super::insert::Insert;
+use super::oa::{OaAnswer, OaError, OaPrepared, OaValue, Trouble};
 use super::sql::{Row, Value};
 
 /// How long making a connection to a server may take.
@@ -160,11 +161,52 @@ impl Session {
         Ok(told)
     }
 
+    /// Asks for a statement that is not the store's own, without running it.
+    pub(super) async fn foreign_prepare(&mut self, sql: &str) -> Result<OaPrepared, OaError> {
+        match self {
+            Self::Sqlite(session) => session.foreign_prepare(sql),
+            Self::Postgres(session) => Box::pin(session.foreign_prepare(sql)).await,
+            Self::Mysql(session) => Box::pin(session.foreign_prepare(sql)).await,
+        }
+    }
+
+    /// Runs a statement that is not the store's own, and waits for it.
+    pub(super) async fn foreign_run(&mut self, sql: &str, args: &[OaValue]) -> Result<OaAnswer, OaError> {
+        match self {
+            Self::Sqlite(session) => session.foreign_run(sql, args),
+            Self::Postgres(session) => Box::pin(session.foreign_run(sql, args)).await,
+            Self::Mysql(session) => Box::pin(session.foreign_run(sql, args)).await,
+        }
+    }
+
+    /// Runs a command, whose error has the database's own words.
+    pub(super) async fn foreign_command(&mut self, sql: &str) -> Result<(), OaError> {
+        match self {
+            Self::Sqlite(session) => session.foreign_command(sql),
+            Self::Postgres(session) => Box::pin(session.foreign_command(sql)).await,
+            Self::Mysql(session) => Box::pin(session.foreign_command(sql)).await,
+        }
+    }
+
     /// The number that the last `INSERT` of this connection generated, where the engine tells it afterwards.
     pub(super) fn last_insert_id(&self) -> Option<i64> {
         match self {
             Self::Mysql(session) => session.last_insert_id(),
             Self::Sqlite(_) | Self::Postgres(_) => None,
+        }
+    }
+}
+
+/// Waits for a server's answer to a statement that is not the store's own, but not for ever.
+async fn answered<T, E>(patience: Duration, work: impl Future<Output = Result<T, E>>) -> Result<T, OaError>
+where
+    OaError: From<E>,
+{
+    match tokio::time::timeout(patience, work).await {
+        Ok(result) => Ok(result?),
+        Err(_) => {
+            let message = format!("a statement took longer than {} s", patience.as_secs());
+            Err(Trouble::Away.told(None, message))
         }
     }
 }

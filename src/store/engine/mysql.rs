@@ -1,5 +1,7 @@
 //! MySQL and MariaDB.
 
+mod oa;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -38,11 +40,15 @@ impl std::fmt::Debug for Session {
 
 impl Session {
     pub(in crate::store) async fn connect(address: &Address) -> Result<Self, StoreError> {
-        let conn = within(CONNECT_PATIENCE, "connecting", Conn::new(options(address))).await?;
-        let mut session = Self { conn, is_torn: false };
+        let mut session = Self::line(address).await?;
         session.refuse_old().await?;
         session.batch(SETTINGS, STATEMENT_PATIENCE).await?;
         Ok(session)
+    }
+
+    async fn line(address: &Address) -> Result<Self, StoreError> {
+        let conn = within(CONNECT_PATIENCE, "connecting", Conn::new(options(address))).await?;
+        Ok(Self { conn, is_torn: false })
     }
 
     async fn refuse_old(&mut self) -> Result<(), StoreError> {

@@ -1,5 +1,7 @@
 //! PostgreSQL.
 
+mod oa;
+
 use std::collections::HashMap;
 use std::error::Error;
 use std::sync::Arc;
@@ -50,6 +52,8 @@ pub(in crate::store) struct Session {
     statements: HashMap<String, Statement>,
     /// Those for any number of rows, by the text of the one for one row.
     inserts: HashMap<String, Statement>,
+    /// Those of the mapping, by their text.
+    foreign: HashMap<String, Statement>,
     /// Of statements that were sent, in their order. The first that failed has voided the transaction.
     under_way: Vec<Outcome>,
     /// Moves the bytes. Ends when the client is dropped.
@@ -70,6 +74,13 @@ impl Drop for Session {
 
 impl Session {
     pub(in crate::store) async fn connect(address: &Address) -> Result<Self, StoreError> {
+        let mut session = Self::line(address).await?;
+        session.refuse_old().await?;
+        session.batch(SETTINGS, STATEMENT_PATIENCE).await?;
+        Ok(session)
+    }
+
+    async fn line(address: &Address) -> Result<Self, StoreError> {
         let (client, connection) = match tls::config(&address.protection)? {
             Some(tls) => {
                 let connector = MakeRustlsConnect::new(tls);
@@ -83,16 +94,14 @@ impl Session {
                 (client, tokio::spawn(async { drop(connection.await) }))
             }
         };
-        let mut session = Self {
+        Ok(Self {
             client: Arc::new(client),
             statements: HashMap::new(),
             inserts: HashMap::new(),
+            foreign: HashMap::new(),
             under_way: Vec::new(),
             connection,
-        };
-        session.refuse_old().await?;
-        session.batch(SETTINGS, STATEMENT_PATIENCE).await?;
-        Ok(session)
+        })
     }
 
     async fn refuse_old(&mut self) -> Result<(), StoreError> {

@@ -1,6 +1,8 @@
 //! SQLite, driven directly instead of through an asynchronous driver: those hand every statement to another thread,
 //! which costs more than most statements do. Nothing here ever waits for anything but the file.
 
+mod oa;
+
 use std::path::Path;
 use std::time::Duration;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use dingsync::sim::Plan;
 use serde_json::json;
 
-use crate::support::{Daemon, UNBOUNDED, simulator, until};
+use crate::support::{Daemon, UNBOUNDED, simulator, until, until_grown};
 
 /// Reads the API of one daemon after the other, and appends the number of each change to a file. What stands there is
 /// all that it remembers.
@@ -140,7 +140,7 @@ async fn whoever_reads_the_change_log_and_is_killed_misses_nothing_while_three_r
     }
     sim.life_ended().await;
     let last = || replicas[0].database().number("SELECT max(seq) FROM ding_change");
-    until("there are 10,000 changes", || last() >= 10_000).await;
+    until_grown("changes", 10_000, last).await;
     let last = last();
     for reader in &readers {
         until("the last change is read", || reader.numbers().last() >= Some(&last)).await;

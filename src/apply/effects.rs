@@ -1,0 +1,87 @@
+//! What an applied object leaves in our own tables, in one transaction: with the OA's rows where they are in the same
+//! database.
+
+use jiff::Timestamp;
+
+use super::fault::Refusal;
+use crate::store::{Conn, Entity, LinkedBy, MemberOf, Operation, StoreError};
+
+/// What becomes of an object's link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum LinkChange {
+    /// It has a row now, instead of whichever it had.
+    Linked { oa_id: String, by: LinkedBy },
+    /// Its row was treated as that of something gone.
+    Removed,
+    /// It is there again, with the row that it had.
+    Back,
+}
+
+/// All of it.
+#[derive(Debug, Clone)]
+pub(super) struct Effects {
+    pub(super) corp_id: String,
+    pub(super) entity: Entity,
+    pub(super) id: String,
+    pub(super) now: Timestamp,
+    /// The change that was applied.
+    pub(super) seq: Option<i64>,
+    /// How often the object had been marked when it was looked at.
+    pub(super) marks: Option<i64>,
+    pub(super) link: Option<LinkChange>,
+    /// Memberships that are there now, or no longer.
+    pub(super) members: Vec<(MemberOf, i64, bool)>,
+    /// What depends on it.
+    pub(super) due: Vec<(Entity, String)>,
+    pub(super) refusal: Option<Refusal>,
+}
+
+impl Effects {
+    /// Writes it down. Links are taken in the order in which everybody takes them.
+    pub(super) async fn write(&self, conn: &mut Conn) -> Result<(), StoreError> {
+        let (corp_id, id) = (self.corp_id.as_str(), self.id.as_str());
+        match &self.link {
+            Some(LinkChange::Linked { oa_id, by }) => {
+                conn.drop_link(corp_id, self.entity, id).await?;
+                conn.add_link(corp_id, self.entity, (id, oa_id), *by, self.now).await?;
+            }
+            Some(LinkChange::Removed) => {
+                conn.set_link_removed(corp_id, self.entity, id, Some(self.now), self.now).await?;
+            }
+            Some(LinkChange::Back) => {
+                conn.set_link_removed(corp_id, self.entity, id, None, self.now).await?;
+            }
+            None => {}
+        }
+        for &(of, other_id, is_there) in &self.members {
+            if is_there {
+                conn.add_applied_member(corp_id, of, id, other_id).await?;
+            } else {
+                conn.drop_applied_member(corp_id, of, id, other_id).await?;
+            }
+        }
+        match (&self.refusal, self.marks) {
+            (Some(refusal), _) => {
+                let why = (refusal.statement.as_str(), refusal.message.as_str());
+                conn.park_apply(corp_id, self.entity, id, why, self.now).await?;
+            }
+            (None, Some(marks)) => conn.settle_apply(corp_id, self.entity, id, marks).await?,
+            (None, None) => {}
+        }
+        for (entity, id) in &self.due {
+            conn.mark_apply(corp_id, *entity, id, self.now).await?;
+        }
+        if let Some(seq) = self.seq {
+            conn.set_apply_seq(corp_id, seq).await?;
+        }
+        conn.set_applied(corp_id, self.now).await
+    }
+}
+
+impl Operation for Effects {
+    type Output = ();
+
+    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
+        self.write(conn).await
+    }
+}

@@ -1,0 +1,82 @@
+//! Why something could not be applied.
+
+use thiserror::Error;
+
+use crate::store::{OaError, StoreError};
+
+/// Nothing gets on, whatever the object.
+#[derive(Debug, Error)]
+pub enum ApplyError {
+    /// Our own database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The OA's database, or a statement that does not fit it.
+    #[error("{}{error}", statement.as_ref().map_or_else(String::new, |name| format!("{name}: ")))]
+    Oa {
+        /// Which statement it was, such as `employee.upsert`, if it was one.
+        statement: Option<String>,
+        /// What the database says.
+        error: OaError,
+    },
+}
+
+impl From<OaError> for ApplyError {
+    fn from(error: OaError) -> Self {
+        Self::Oa { statement: None, error }
+    }
+}
+
+impl ApplyError {
+    /// The word in the status.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Store(_) => "store",
+            Self::Oa { error, .. } => error.kind_label(),
+        }
+    }
+}
+
+/// Why one object cannot be applied, which is nobody else's trouble.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// Which statement was refused.
+    pub(super) statement: String,
+    /// In the database's words, or ours. Values may be quoted in them.
+    pub(super) message: String,
+    /// The database's code, which holds no values.
+    pub(super) code: Option<String>,
+}
+
+/// How an attempt fails.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The object is to be parked.
+    Refused(Refusal),
+    /// Everything is to wait.
+    All(ApplyError),
+}
+
+impl<E: Into<ApplyError>> From<E> for Fault {
+    fn from(error: E) -> Self {
+        Self::All(error.into())
+    }
+}
+
+impl Fault {
+    /// What the database said to a statement.
+    pub(super) fn of(statement: &str, error: OaError) -> Self {
+        let OaError::Refused { code, message } = error else {
+            return Self::All(ApplyError::Oa { statement: Some(statement.to_owned()), error });
+        };
+        let message = match &code {
+            Some(code) => format!("{message} ({code})"),
+            None => message,
+        };
+        Self::Refused(Refusal { statement: statement.to_owned(), message, code })
+    }
+
+    /// What we say of a statement.
+    pub(super) fn refused(statement: &str, message: impl Into<String>) -> Self {
+        Self::Refused(Refusal { statement: statement.to_owned(), message: message.into(), code: None })
+    }
+}

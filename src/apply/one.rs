@@ -1,0 +1,441 @@
+//! One object: what its row in the OA is to be, and the statements that make it so.
+
+use jiff::tz::TimeZone;
+use tracing::warn;
+
+use super::check::Rehearsal;
+use super::effects::{Effects, LinkChange};
+use super::fault::{ApplyError, Fault, Refusal};
+use super::mapping::{Mapping, Part, PartMapping};
+use super::object::{Links, Look, Member, Named, Object, entity_of};
+use super::statement::Statement;
+use super::tree::Tree;
+use crate::clock::SharedClock;
+use crate::store::{Entity, Link, LinkedBy, LoggedChange, MemberOf, OaAnswer, OaConn, OaError, Store};
+
+/// Keys that a conflict names at most.
+const KEYS_SHOWN: usize = 5;
+
+/// What became of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Its row is as it is to be.
+    Applied,
+    /// It has no row, and is to have none.
+    Absent,
+    /// It is parked.
+    Parked,
+}
+
+/// Everything that it takes to apply objects.
+pub(super) struct Turn<'a> {
+    pub(super) corp: &'a str,
+    pub(super) corp_id: &'a str,
+    pub(super) mapping: &'a Mapping,
+    pub(super) zone: &'a TimeZone,
+    pub(super) store: &'a Store,
+    pub(super) clock: &'a SharedClock,
+    pub(super) tree: &'a Tree,
+    pub(super) oa: &'a mut OaConn,
+    /// The last change that was applied.
+    pub(super) seq: i64,
+    /// Objects whose rows wait for those of others, which are applied first.
+    pub(super) waiting: Vec<(Entity, String)>,
+    /// What a rehearsal takes for granted, and what it has run.
+    pub(super) rehearsal: Option<Rehearsal>,
+}
+
+impl Turn<'_> {
+    /// Applies an object, because of a change or without one, and those first whose keys it needs.
+    pub(super) async fn apply(
+        &mut self,
+        entity: Entity,
+        id: &str,
+        change: Option<&LoggedChange>,
+    ) -> Result<Outcome, ApplyError> {
+        if change.is_none() && self.becomes_another(entity, id).await? {
+            return Ok(Outcome::Absent);
+        }
+        let mut object = self.look(entity, id, change).await?;
+        let ends = change.is_some_and(|change| change.action == "delete");
+        if ends && object.is_current {
+            // It lives again, perhaps as somebody else, whose values the old row is not to get.
+            let kept = object.named.get("oa_id").clone();
+            object.named = Named::default();
+            object.named.set("corp_id", self.corp_id);
+            object.named.set("oa_id", kept);
+        }
+        let lives = object.is_current && !ends && self.is_wanted(&object);
+        if lives {
+            object = self.with_needed(object, change).await?;
+        }
+        let mut effects = self.effects(&object, change);
+        match self.transact(&mut object, lives, change, &mut effects).await {
+            Ok(outcome) => Ok(outcome),
+            Err(Fault::Refused(refusal)) => {
+                self.give_back().await?;
+                self.park(effects, refusal).await?;
+                Ok(Outcome::Parked)
+            }
+            Err(Fault::All(error)) => {
+                // What is in the way may be that there is no connection to say it on.
+                drop(self.give_back().await);
+                Err(error)
+            }
+        }
+    }
+
+    /// Nothing yet.
+    pub(super) fn effects(&self, object: &Object, change: Option<&LoggedChange>) -> Effects {
+        Effects {
+            corp_id: self.corp_id.to_owned(),
+            entity: object.entity,
+            id: object.id.clone(),
+            now: self.clock.now(),
+            seq: change.map(|change| change.seq),
+            marks: object.marks,
+            link: None,
+            members: Vec::new(),
+            due: Vec::new(),
+            refusal: None,
+        }
+    }
+
+    pub(super) async fn look(
+        &mut self,
+        entity: Entity,
+        id: &str,
+        change: Option<&LoggedChange>,
+    ) -> Result<Object, ApplyError> {
+        let mut reader = self.store.reader().await?;
+        let nothing = Links::new();
+        let assumed = self.rehearsal.as_ref().map_or(&nothing, |rehearsal| &rehearsal.links);
+        let mut look = Look { conn: &mut reader, corp_id: self.corp_id, tree: self.tree, assumed };
+        Ok(look.object(entity, id, change).await?)
+    }
+
+    /// Whether the log goes on to say that the id stands for somebody else: then it is for the log to do, in its order.
+    async fn becomes_another(&mut self, entity: Entity, id: &str) -> Result<bool, ApplyError> {
+        let later = self.store.reader().await?.changes_of(self.corp_id, entity, id, self.seq).await?;
+        Ok(later.iter().any(|change| change.action == "insert"))
+    }
+
+    /// Whether the mapping writes it, and does not leave it out.
+    pub(super) fn is_wanted(&self, object: &Object) -> bool {
+        let Some(part) = object.part() else { return false };
+        match self.mapping.part(part) {
+            Some(part) => part.admits(|column| object.named.get(column)),
+            None => object.entity == Entity::Employee,
+        }
+    }
+
+    /// Applies first what the object's row refers to. What cannot be applied is left out; it is completed later.
+    async fn with_needed(
+        &mut self,
+        object: Object,
+        change: Option<&LoggedChange>,
+    ) -> Result<Object, ApplyError> {
+        let needed = self.needed(&object);
+        if needed.is_empty() {
+            return Ok(object);
+        }
+        self.waiting.push((object.entity, object.id.clone()));
+        for (entity, id) in needed {
+            let known = self.store.reader().await?.apply_object(self.corp_id, entity, &id).await?;
+            if known.is_none_or(|known| known.state != "parked") {
+                Box::pin(self.apply(entity, &id, None)).await?;
+            }
+        }
+        self.waiting.pop();
+        self.look(object.entity, &object.id, change).await
+    }
+
+    /// Objects whose keys this one needs and that have none, but are to have one.
+    pub(super) fn needed(&self, object: &Object) -> Vec<(Entity, String)> {
+        let is_written = |entity| Part::of(entity).is_some_and(|part| self.mapping.part(part).is_some());
+        let needed = object.unlinked.iter().filter(|one| is_written(one.0) && !self.waiting.contains(one));
+        needed.cloned().collect()
+    }
+
+    async fn transact(
+        &mut self,
+        object: &mut Object,
+        lives: bool,
+        change: Option<&LoggedChange>,
+        effects: &mut Effects,
+    ) -> Result<Outcome, Fault> {
+        let is_linked = object.link.as_ref().is_some_and(Link::is_current);
+        let has_members = object.applied.iter().any(|(_, members)| !members.is_empty());
+        if !lives && !is_linked && !has_members {
+            effects.due = self.dependents(object, change, effects.link.as_ref()).await?;
+            self.store.write(effects.clone()).await?;
+            return Ok(Outcome::Absent);
+        }
+        self.oa.begin().await?;
+        let outcome = if lives {
+            self.write(object, change, effects).await?;
+            Outcome::Applied
+        } else {
+            self.remove(object, effects).await?;
+            Outcome::Absent
+        };
+        effects.due = self.dependents(object, change, effects.link.as_ref()).await?;
+        if let Some(own) = self.oa.own().await? {
+            effects.write(own).await?;
+            self.oa.commit().await?;
+        } else {
+            self.oa.commit().await?;
+            self.store.write(effects.clone()).await?;
+        }
+        Ok(outcome)
+    }
+
+    pub(super) async fn write(
+        &mut self,
+        object: &mut Object,
+        change: Option<&LoggedChange>,
+        effects: &mut Effects,
+    ) -> Result<(), Fault> {
+        if let Some(part) = object.part().and_then(|part| self.mapping.part(part)) {
+            self.refuse_orphan(object, part).await?;
+            effects.link = self.write_row(object, part, change).await?;
+        }
+        for of in [MemberOf::Departments, MemberOf::Roles] {
+            self.write_members(object, of, effects).await?;
+        }
+        Ok(())
+    }
+
+    /// A department whose parent is parked waits for it: in another place of the tree it would be wrong.
+    async fn refuse_orphan(&mut self, object: &Object, part: &PartMapping) -> Result<(), Fault> {
+        if object.entity != Entity::Department || !part.uses_any(&["parent_oa_id", "ancestor_oa_ids"]) {
+            return Ok(());
+        }
+        let Some((entity, parent)) = object.unlinked.first() else { return Ok(()) };
+        let known = self.store.reader().await?.apply_object(self.corp_id, *entity, parent).await?;
+        if known.is_none_or(|known| known.state != "parked") {
+            return Ok(());
+        }
+        let statement = part.upsert.first().map_or("department.upsert", Statement::name);
+        let text =
+            format!("its parent department {parent} is parked; it follows as soon as that one has its row");
+        Err(Fault::refused(statement, text))
+    }
+
+    /// Writes the row, and brings what becomes of its link.
+    async fn write_row(
+        &mut self,
+        object: &mut Object,
+        part: &PartMapping,
+        change: Option<&LoggedChange>,
+    ) -> Result<Option<LinkChange>, Fault> {
+        let (entity, is_insert) = (object.entity, change.is_some_and(|change| change.action == "insert"));
+        let known = object.link.as_ref().filter(|link| link.is_current() || !is_insert);
+        let is_back = known.is_some_and(|link| !link.is_current());
+        let mut key = known.map(|link| link.oa_id.clone());
+        let mut linked_by = None;
+        if key.is_none() {
+            object.named.set("oa_id", None::<String>);
+            if let Some(find) = &part.find {
+                key = self.find(find, part, object).await?;
+                linked_by = key.is_some().then_some(LinkedBy::Find);
+            }
+        }
+        if let (Some(key), Some(_), Some(find)) = (&key, linked_by, &part.find) {
+            self.refuse_taken(find, entity, key, object).await?;
+        }
+        object.named.set("oa_id", key.clone());
+        for statement in &part.upsert {
+            let answer = self.run(statement, part, &object.named).await?;
+            if key.is_none() {
+                let told = self.told_key(answer, statement, part, object).await?;
+                self.refuse_taken(statement, entity, &told, object).await?;
+                object.named.set("oa_id", told.as_str());
+                key = Some(told);
+                linked_by = Some(LinkedBy::Key);
+            }
+        }
+        Ok(match (key, linked_by) {
+            (Some(oa_id), Some(by)) => Some(LinkChange::Linked { oa_id, by }),
+            _ if is_back => Some(LinkChange::Back),
+            _ => None,
+        })
+    }
+
+    /// The key of the row that is there already, if there is one.
+    pub(super) async fn find(
+        &mut self,
+        find: &Statement,
+        part: &PartMapping,
+        object: &Object,
+    ) -> Result<Option<String>, Fault> {
+        let answer = self.run(find, part, &object.named).await?;
+        let mut keys: Vec<String> =
+            answer.rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
+        keys.sort();
+        keys.dedup();
+        if keys.len() > 1 {
+            let shown: Vec<&str> = keys.iter().map(String::as_str).take(KEYS_SHOWN).collect();
+            let text = format!(
+                "it brings {} rows ({}): `dingsync link {} OA_ID {}` says which one is meant",
+                keys.len(),
+                shown.join(", "),
+                object.entity.label(),
+                object.id,
+            );
+            return Err(Fault::refused(find.name(), text));
+        }
+        Ok(keys.pop())
+    }
+
+    /// The key of the row that was just written.
+    async fn told_key(
+        &mut self,
+        answer: OaAnswer,
+        upsert: &Statement,
+        part: &PartMapping,
+        object: &Object,
+    ) -> Result<String, Fault> {
+        let returned = answer.rows.into_iter().next().and_then(|row| row.into_iter().next().flatten());
+        if let Some(key) = returned {
+            return Ok(key);
+        }
+        // Before the generated number, which need not be the table's key.
+        let found = match &part.find {
+            Some(find) => self.find(find, part, object).await?,
+            None => None,
+        };
+        found.or(answer.generated).ok_or_else(|| {
+            let text = "the key of the row that it wrote is not known: let it end with RETURNING, or write a `find` \
+                        that brings the row afterwards";
+            Fault::refused(upsert.name(), text)
+        })
+    }
+
+    /// A row is one object's.
+    async fn refuse_taken(
+        &mut self,
+        statement: &Statement,
+        entity: Entity,
+        key: &str,
+        object: &Object,
+    ) -> Result<(), Fault> {
+        let taken = self.store.reader().await?.link_of_row(self.corp_id, entity, key).await?;
+        match taken.filter(|link| link.ding_id != object.id) {
+            Some(link) => {
+                let text = format!(
+                    "the row {key} is that of {label} {} already: `dingsync unlink {label} {}` if that is wrong",
+                    link.ding_id,
+                    link.ding_id,
+                    label = entity.label(),
+                );
+                Err(Fault::refused(statement.name(), text))
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn write_members(
+        &mut self,
+        object: &Object,
+        of: MemberOf,
+        effects: &mut Effects,
+    ) -> Result<(), Fault> {
+        let (part, holder) = parts_of(of);
+        let Some(part) = self.mapping.part(part) else { return Ok(()) };
+        let holder_is_written = self.mapping.part(holder).is_some();
+        let wanted: Vec<(&Member, Named)> = object
+            .members(of)
+            .iter()
+            .filter(|member| !holder_is_written || member.other.as_ref().is_some_and(Link::is_current))
+            .map(|member| (member, member.named(of, object)))
+            .filter(|(_, named)| part.admits(|column| named.get(column)))
+            .collect();
+        let is_wanted = |id: i64| wanted.iter().any(|(member, _)| member.other_id == id);
+        self.remove_members(object, of, effects, |id| !is_wanted(id)).await?;
+        for (member, named) in wanted {
+            for statement in &part.upsert {
+                self.run(statement, part, &named).await?;
+            }
+            if object.applied(of).iter().all(|applied| applied.other_id != member.other_id) {
+                effects.members.push((of, member.other_id, true));
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove_members(
+        &mut self,
+        object: &Object,
+        of: MemberOf,
+        effects: &mut Effects,
+        goes: impl Fn(i64) -> bool,
+    ) -> Result<(), Fault> {
+        let Some(part) = self.mapping.part(parts_of(of).0) else { return Ok(()) };
+        for member in object.applied(of).iter().filter(|member| goes(member.other_id)) {
+            let named = member.named(of, object);
+            for statement in &part.delete {
+                self.run(statement, part, &named).await?;
+            }
+            effects.members.push((of, member.other_id, false));
+        }
+        Ok(())
+    }
+
+    /// Does what the mapping says of somebody who is gone.
+    async fn remove(&mut self, object: &Object, effects: &mut Effects) -> Result<(), Fault> {
+        for of in [MemberOf::Roles, MemberOf::Departments] {
+            self.remove_members(object, of, effects, |_| true).await?;
+        }
+        if object.link.as_ref().is_some_and(Link::is_current) {
+            if let Some(part) = object.part().and_then(|part| self.mapping.part(part)) {
+                for statement in &part.delete {
+                    self.run(statement, part, &object.named).await?;
+                }
+            }
+            effects.link = Some(LinkChange::Removed);
+        }
+        Ok(())
+    }
+
+    async fn run(
+        &mut self,
+        statement: &Statement,
+        part: &PartMapping,
+        named: &Named,
+    ) -> Result<OaAnswer, Fault> {
+        let arguments = named.bind(statement, part, self.zone);
+        let answer = self.oa.run(statement.sql(), &arguments).await;
+        let answer = answer.map_err(|error| Fault::of(statement.name(), error));
+        if let Some(rehearsal) = &mut self.rehearsal {
+            rehearsal.note(statement, &arguments, answer.as_ref().ok());
+        }
+        answer
+    }
+
+    async fn give_back(&mut self) -> Result<(), OaError> {
+        self.oa.roll_back().await
+    }
+
+    async fn park(&mut self, effects: Effects, refusal: Refusal) -> Result<(), ApplyError> {
+        let Refusal { statement, code, .. } = &refusal;
+        warn!(
+            corp = self.corp,
+            statement,
+            code = code.as_deref().unwrap_or("dingsync"),
+            "the OA's database refuses an object; it is parked: see `dingsync apply status`"
+        );
+        let parked = Effects { link: None, members: Vec::new(), refusal: Some(refusal), ..effects };
+        self.store.write(parked).await?;
+        Ok(())
+    }
+}
+
+/// The part that has the memberships, and the one that has what they are in.
+fn parts_of(of: MemberOf) -> (Part, Part) {
+    let part = match of {
+        MemberOf::Departments => Part::DepartmentMember,
+        MemberOf::Roles => Part::RoleMember,
+    };
+    (part, Part::of(entity_of(of)).unwrap_or(part))
+}
