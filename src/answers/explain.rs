@@ -7,8 +7,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::apply::ApplyLine;
 use super::events::{EventFilter, EventHead, events};
 use super::feed::Change;
+use super::links::LinkLine;
 use super::lookup::{Finding, row};
 use super::runs::RunHead;
 use super::tasks::TaskLine;
@@ -46,6 +48,17 @@ pub struct Explanation {
     pub events_looked_back_to: Option<String>,
     /// The last runs that found something of it, the newest first.
     pub runs: Vec<RunFinding>,
+    /// Its side in the OA's own tables; `null` where none is filled.
+    pub oa: Option<OaSide>,
+}
+
+/// What is known of an object's row in the OA.
+#[derive(Debug, Serialize)]
+pub struct OaSide {
+    /// Which row it is; `null` where it has none.
+    pub link: Option<LinkLine>,
+    /// Whether it is `due` or `parked`, and why; `null` where the row is as it is to be.
+    pub waiting: Option<ApplyLine>,
 }
 
 /// What a run found of an object.
@@ -103,6 +116,7 @@ pub async fn explain(
         events: events.events,
         events_looked_back_to: events.looked_back_to,
         runs: known.runs,
+        oa: known.oa,
     })
 }
 
@@ -114,6 +128,7 @@ struct Known {
     changes: Vec<Change>,
     runs: Vec<RunFinding>,
     held: Option<HeldRecord>,
+    oa: Option<OaSide>,
 }
 
 async fn known(
@@ -142,7 +157,26 @@ async fn known(
         changes: changes.into_iter().map(Change::from).collect(),
         runs: runs.into_iter().map(RunFinding::from).collect(),
         held: reader.held_record(corp_id, entity, id).await?,
+        oa: oa_side(&mut reader, corp_id, entity, id).await?,
     })
+}
+
+async fn oa_side(
+    reader: &mut Reader,
+    corp_id: &str,
+    entity: Entity,
+    id: &str,
+) -> Result<Option<OaSide>, StoreError> {
+    let link = reader.link(corp_id, entity, id).await?;
+    let is_filled = entity != Entity::RoleGroup && reader.apply_record(corp_id).await?.is_some();
+    if link.is_none() && !is_filled {
+        return Ok(None);
+    }
+    let waiting = reader.apply_object(corp_id, entity, id).await?;
+    Ok(Some(OaSide {
+        link: link.map(|link| LinkLine::of(entity, link)),
+        waiting: waiting.map(ApplyLine::from),
+    }))
 }
 
 /// The names behind the ids in a row.
@@ -230,6 +264,7 @@ fn verdict(entity: Entity, id: &str, known: &Known, dingtalk: Option<&Now>) -> V
                 .to_owned(),
         );
     }
+    verdict.extend(known.oa.as_ref().map(|oa| of_oa(oa, &object)));
     let read_again = match entity {
         Entity::RoleGroup => "`dingsync reconcile --quick` reads it again.".to_owned(),
         _ => format!("`dingsync sync {object}` reads it again."),
@@ -242,6 +277,32 @@ fn verdict(entity: Entity, id: &str, known: &Known, dingtalk: Option<&Now>) -> V
         }
     }
     verdict
+}
+
+/// What is known of its row in the OA.
+fn of_oa(oa: &OaSide, object: &str) -> String {
+    let waits = |waiting: &ApplyLine| match waiting.state.as_str() {
+        "parked" => {
+            let statement = waiting.statement.as_deref().unwrap_or("a statement");
+            format!(
+                "the OA's database refuses it ({statement}). Put that right, then `dingsync apply retry {object}`"
+            )
+        }
+        _ => "it waits for its turn".to_owned(),
+    };
+    match (&oa.link, &oa.waiting) {
+        (Some(LinkLine { oa_id, removed_at: Some(at), .. }), None) => {
+            format!(
+                "Its row in the OA was {oa_id}, and was treated at {at} as that of something that is gone."
+            )
+        }
+        (Some(link), None) => format!("Its row in the OA is {}.", link.oa_id),
+        (Some(link), Some(waiting)) => {
+            format!("Its row in the OA is {}, and not as it is to be: {}.", link.oa_id, waits(waiting))
+        }
+        (None, Some(waiting)) => format!("It has no row in the OA: {}.", waits(waiting)),
+        (None, None) => "It has no row in the OA that dingsync knows of.".to_owned(),
+    }
 }
 
 /// What the deletion guard and people have said of it.

@@ -1,11 +1,13 @@
 //! Questions about the mirror, the inbox and the queue, and the requests of operators. Answers are structures that the
 //! command line prints and the admin API sends, so that both say the same.
 
+mod apply;
 mod audit;
 mod events;
 mod explain;
 mod feed;
 mod forget;
+mod links;
 mod lookup;
 mod object;
 mod request;
@@ -17,6 +19,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+pub use self::apply::{
+    ApplyLine, ApplyStatus, Filling, TroubleLine, applied_entity, apply_rebuild, apply_retry, apply_status,
+};
 pub use self::audit::{AuditLine, audit};
 pub use self::events::{
     EventFilter, EventHead, EventPage, EventWhole, Replayed, event, events, replay, replay_many,
@@ -24,6 +29,7 @@ pub use self::events::{
 pub use self::explain::{Explanation, RunFinding, explain};
 pub use self::feed::{Change, Feed, WAITS, feed, has_news};
 pub use self::forget::forget;
+pub use self::links::{LinkLine, LinkWish, link, link_of, link_of_row, unlink};
 pub use self::lookup::{Finding, LookupPage, LookupWish, lookup, one};
 pub use self::object::{entity, parse_id, reads, resolve};
 pub use self::request::{Requester, request_read, request_run};

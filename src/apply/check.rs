@@ -228,7 +228,7 @@ impl Turn<'_> {
         };
         let problem = self.finds_again(&object, &oa_id).await?;
         if let Some(rehearsal) = &mut self.rehearsal {
-            let link = Link { ding_id: id.to_owned(), oa_id, linked_by: None, removed_at: None };
+            let link = Link { ding_id: id.to_owned(), oa_id, linked_by: None, since: None, removed_at: None };
             rehearsal.links.insert((entity, id.to_owned()), link);
         }
         Ok(problem)

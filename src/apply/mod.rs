@@ -18,5 +18,5 @@ mod tree;
 pub use self::check::{CheckReport, Ran, StatementCheck, Trial};
 pub use self::fault::ApplyError;
 pub use self::mapping::{Mapping, Part};
-pub use self::run::{Applier, keep_applying};
+pub use self::run::{Applier, Step, keep_applying};
 pub use self::statement::{Statement, StatementError};

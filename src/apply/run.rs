@@ -319,7 +319,7 @@ impl Applier {
     pub async fn settle(&self) -> Result<Step, ApplyError> {
         let mut hold = Hold::default();
         loop {
-            match self.step(&mut hold).await {
+            match Box::pin(self.step(&mut hold)).await {
                 Ok(Step::More) => {}
                 Ok(step) => return Ok(step),
                 Err(error) => {
@@ -341,7 +341,7 @@ impl Applier {
                     std::future::pending::<()>().await;
                 }
             }
-            match self.step(&mut hold).await {
+            match Box::pin(self.step(&mut hold)).await {
                 Ok(Step::More) => pause = FIRST_PAUSE,
                 Ok(Step::Rest | Step::Waits) => {
                     pause = FIRST_PAUSE;

@@ -24,8 +24,17 @@ pub(super) struct Desk {
 impl Desk {
     /// Opens the database, which must have its schema.
     pub(super) async fn open(app: &App, needs: Needs) -> Result<Self, Failure> {
+        Self::open_for(app, needs, |config| only_corp(config).cloned()).await
+    }
+
+    /// The same, about the organisation that `choose` brings.
+    pub(super) async fn open_for(
+        app: &App,
+        needs: Needs,
+        choose: impl Fn(&Config) -> Result<Corp, Failure>,
+    ) -> Result<Self, Failure> {
         let config = app.config(needs)?;
-        let corp = only_corp(&config)?.clone();
+        let corp = choose(&config)?;
         let (store, writer) = config.database_url.with(Store::open)?;
         let store = store.excluding(config.exclude_fields.clone());
         let shutdown = CancellationToken::new();

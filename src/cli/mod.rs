@@ -1,5 +1,6 @@
 //! The command line: what is asked for, and the process's exit code.
 
+mod apply;
 mod check;
 mod config;
 mod decide;
@@ -11,6 +12,7 @@ mod explain;
 mod findings;
 mod forget;
 mod health;
+mod link;
 mod migrate;
 mod output;
 mod progress;
@@ -94,6 +96,13 @@ enum Command {
     /// List, show, retry and discard what waits to be read, or is set aside
     #[command(subcommand)]
     Tasks(tasks::TasksCommand),
+    /// Fill the OA's own tables: how far that is, what is refused, and doing it again
+    #[command(subcommand)]
+    Apply(apply::ApplyCommand),
+    /// Say which row of the OA's is which person, department or role
+    Link(link::LinkArgs),
+    /// Forget which row of the OA's a person, department or role has; deletes nothing
+    Unlink(link::UnlinkArgs),
     /// Erase what is personal of somebody who is gone, in the change log too
     Forget(forget::ForgetArgs),
     /// Check configuration, database, credentials, permissions, scope, clock and callback before the first start
@@ -217,6 +226,9 @@ async fn run(app: App, command: Command) -> Result<Exit, Failure> {
         Command::Explain(args) => explain::explain(app, args).await,
         Command::Events(command) => events::events(app, command).await,
         Command::Tasks(command) => tasks::tasks(app, command).await,
+        Command::Apply(command) => apply::apply(app, command).await,
+        Command::Link(args) => link::link(app, args).await,
+        Command::Unlink(args) => link::unlink(app, args).await,
         Command::Forget(args) => forget::forget(app, args).await,
         Command::Check(args) => check::check(app, args).await,
         Command::Subscription => subscription::subscription(app).await,

@@ -12,10 +12,10 @@ use tracing::info;
 use crate::store::{Kind, Run, RunState, Store, StoreError};
 use crate::sync::Context;
 
-const LOOK: Duration = Duration::from_millis(200);
+pub(super) const LOOK: Duration = Duration::from_millis(200);
 const REPORT: Duration = Duration::from_secs(10);
-/// Details that do not get on for this long wait for DingTalk, which may take hours.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// What does not get on for this long waits for somebody else, which may take hours.
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Works until it is done, or until somebody interrupts this process (`None`).
 pub(super) async fn unless_interrupted<T>(work: impl Future<Output = T>) -> Option<T> {
@@ -144,14 +144,14 @@ pub(super) async fn follow_request(
 }
 
 /// A progress bar on a terminal, a line now and then elsewhere.
-struct Bar {
+pub(super) struct Bar {
     corp: String,
     drawn: Option<ProgressBar>,
     reported: Cell<Instant>,
 }
 
 impl Bar {
-    fn new(corp: &str) -> Self {
+    pub(super) fn new(corp: &str) -> Self {
         let drawn = std::io::stderr().is_terminal().then(ProgressBar::new_spinner);
         Self { corp: corp.to_owned(), drawn, reported: Cell::new(Instant::now()) }
     }
@@ -162,6 +162,21 @@ impl Bar {
             _ => run.phase.as_deref().unwrap_or("starting"),
         };
         self.show(run.progress, run.total, phase);
+    }
+
+    /// Shows what is being done where nobody knows how much that is.
+    pub(super) fn show_phase(&self, phase: &str) {
+        if let Some(bar) = &self.drawn {
+            if let Ok(style) = ProgressStyle::with_template("{prefix} {spinner} {msg} ({elapsed})") {
+                bar.set_style(style);
+            }
+            bar.set_prefix(self.corp.clone());
+            bar.set_message(phase.to_owned());
+            bar.tick();
+        } else if self.reported.get().elapsed() >= REPORT {
+            self.reported.set(Instant::now());
+            info!(corp = self.corp, phase, "under way");
+        }
     }
 
     fn show(&self, position: i64, total: Option<i64>, phase: &str) {

@@ -21,6 +21,7 @@ use tracing::{info, warn};
 use super::exit::{Exit, Failure};
 use super::session::{DAEMON, holder, replica};
 use super::{App, stop_on_signals};
+use crate::answers::Filling;
 use crate::apply::{Applier, keep_applying};
 use crate::clock::SharedClock;
 use crate::config::{Config, Needs};
@@ -75,6 +76,7 @@ pub(super) struct Daemon<'app> {
     membership: Option<Membership>,
     /// `None` in a process that only receives.
     pub(super) engine: Option<Engine>,
+    /// In a process that only receives they run nowhere, but their state is shown.
     appliers: Vec<Applier>,
     inboxes: HashMap<String, Arc<InboxStats>>,
     in_place: Arc<AtomicBool>,
@@ -153,7 +155,7 @@ impl<'app> Daemon<'app> {
         };
         let engine =
             if works { Some(Engine::new(&config, &store, &clock, &app.random, &metrics)?) } else { None };
-        let appliers = if works { appliers(&config, &store, &clock)? } else { Vec::new() };
+        let appliers = appliers(&config, &store, &clock)?;
         let inboxes = config.corps.iter().map(|corp| (corp.name.clone(), Arc::default())).collect();
         Ok(Self {
             app,
@@ -217,6 +219,7 @@ impl<'app> Daemon<'app> {
             context: self.engine.as_ref().and_then(|engine| engine.context(&corp.name)).cloned(),
             metered_calls_per_month: corp.metered_calls_per_month,
             inbox: self.inboxes.get(&corp.name).cloned().unwrap_or_default(),
+            filling: self.appliers.iter().find(|applier| applier.corp == corp.name).map(Filling::from),
         });
         let router = ops::router(ops::Ops {
             corps: corps.collect(),
@@ -327,11 +330,11 @@ impl<'app> Daemon<'app> {
                 let robot = Robot::new(robot.webhook.clone(), robot.secret.clone());
                 let name = format!("notices of {}", corp.name);
                 let (pulse, shutdown) = (tasks.pulse(&name), tasks.shutdown());
-                let post = Post { context: Arc::clone(context), robot };
+                let post = Post { context: Arc::clone(context), robot, fills_oa: corp.apply.is_some() };
                 tasks.spawn(name, tell(post, leading_too.clone(), shutdown, pulse));
             }
         }
-        for applier in self.appliers.drain(..) {
+        for applier in self.appliers.drain(..).filter(|_| self.engine.is_some()) {
             let name = format!("OA tables of {}", applier.corp);
             let (pulse, shutdown) = (tasks.pulse(&name), tasks.shutdown());
             tasks.spawn(name, keep_applying(applier, leading_too.clone(), shutdown, pulse));

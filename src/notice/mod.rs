@@ -36,6 +36,8 @@ pub struct Post {
     pub context: Arc<Context>,
     /// Its robot.
     pub robot: Robot,
+    /// Whether the OA's tables are filled with it.
+    pub fills_oa: bool,
 }
 
 /// Looks and tells whenever `leads` says so, until `shutdown`.

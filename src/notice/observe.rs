@@ -17,6 +17,9 @@ const SETTLED: Duration = Duration::from_secs(10);
 /// Between an answer and the note that DingTalk answers again.
 const MOMENT: Duration = Duration::from_secs(2);
 
+/// What the OA's tables wait for is told of when it has lasted so long: a restart of its database is no news.
+const LASTING: Duration = Duration::from_mins(5);
+
 /// What is told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Topic {
@@ -32,6 +35,10 @@ pub(super) enum Topic {
     Reconcile,
     /// A userid stands for another person.
     Recycled,
+    /// Objects that the OA's database refuses.
+    OaParked,
+    /// The OA's tables wait.
+    OaTrouble,
 }
 
 impl Topic {
@@ -44,6 +51,8 @@ impl Topic {
             Self::FieldsLost => "fields_lost",
             Self::Reconcile => "reconcile",
             Self::Recycled => "recycled",
+            Self::OaParked => "oa_parked",
+            Self::OaTrouble => "oa_trouble",
         }
     }
 }
@@ -108,6 +117,14 @@ impl Post {
             let until = last.min(from + STRETCH);
             let recycled = reader.recycled_userids(&context.corp_id, from, until).await?;
             seen.push(Seen { position: Some(until), ..Seen::of(Topic::Recycled, recycled) });
+        }
+        if self.fills_oa {
+            let counts = reader.apply_counts(&context.corp_id).await?;
+            let record = reader.apply_record(&context.corp_id).await?;
+            let since = record.and_then(|record| record.trouble).and_then(|trouble| trouble.since);
+            let lasts = since.is_some_and(|since| context.clock.now() >= since + LASTING);
+            seen.push(Seen::of(Topic::OaParked, counts.parked));
+            seen.push(Seen::of(Topic::OaTrouble, i64::from(lasts)));
         }
         Ok(seen)
     }

@@ -50,6 +50,15 @@ fn is(seen: &Seen) -> String {
                 "对账只完成一部分（第 {amount} 次运行）：有内容读不到，读不到的部分不会删除任何数据。请执行 dingsync reconcile 查看。"
             )
         }
+        Topic::OaParked => {
+            format!(
+                "{amount} 个对象未能写入 OA 表：OA 数据库拒绝。请执行 dingsync apply status 查看原因，处理后执行 dingsync apply retry。"
+            )
+        }
+        Topic::OaTrouble => {
+            "OA 表的写入已停止 5 分钟以上（数据库不可用，或语句与表不符），镜像照常更新，恢复后自动继续。请执行 dingsync apply status 查看原因。"
+                .to_owned()
+        }
         Topic::Recycled => {
             format!(
                 "{amount} 个用过的 userid 以新人身份出现（钉钉把它给了别人，或其个人信息此前已抹除），对应行已重新写入。请核对 OA 中的关联账号。"
@@ -64,6 +73,8 @@ fn over(topic: Topic) -> &'static str {
         Topic::Held => "没有等待确认的删除。",
         Topic::Denied => "钉钉恢复应答。",
         Topic::Reconcile => "最近一次对账已全部完成。",
+        Topic::OaParked => "OA 数据库不再拒绝任何对象。",
+        Topic::OaTrouble => "OA 表恢复写入。",
         // Nobody says of these that they are over.
         Topic::FieldsLost | Topic::Recycled => "",
     }

@@ -16,6 +16,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::answers::Filling;
 use crate::clock::SharedClock;
 use crate::config::OpsToken;
 use crate::lifecycle::Pulses;
@@ -39,6 +40,8 @@ pub struct Corp {
     pub metered_calls_per_month: u32,
     /// What came in; counts stay 0 where no callbacks are taken.
     pub inbox: Arc<InboxStats>,
+    /// What fills its OA, if something does.
+    pub filling: Option<Filling>,
 }
 
 /// What the routes need.

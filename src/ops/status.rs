@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::reconcile::{self, Held, LastReconcile};
 use super::{Corp, Shared};
+use crate::answers::{ApplyStatus, apply_status};
 use crate::dingtalk::client::Condition;
 use crate::store::{BootstrapState, LaneCount, RunKind, StoreError, rfc3339};
 use crate::sync::{Context, FieldPermission, metering_month};
@@ -31,6 +32,8 @@ struct CorpStatus {
     reconcile: Reconcile,
     catch_up: CatchUp,
     metered: Metered,
+    /// `null` where no OA is filled.
+    apply: Option<ApplyStatus>,
 }
 
 #[derive(Serialize)]
@@ -142,6 +145,8 @@ impl Shared {
         let record = snapshot.corp;
         let counts = snapshot.counts;
         let (employees, departments) = snapshot.populations;
+        // It is not kept while another one is waited for.
+        drop(reader);
         let running = snapshot.run.filter(|run| run.kind != RunKind::Bootstrap).map(|run| Running {
             run: run.id,
             kind: run.kind.label(),
@@ -198,7 +203,15 @@ impl Shared {
                 calls,
                 limit: Some(corp.metered_calls_per_month).filter(|&limit| limit > 0),
             },
+            apply: self.apply_status(corp).await?,
         })
+    }
+
+    /// How far the organisation's OA follows, where one is filled.
+    async fn apply_status(&self, corp: &Corp) -> Result<Option<ApplyStatus>, StoreError> {
+        let Some(filling) = &corp.filling else { return Ok(None) };
+        let place = (corp.name.as_str(), corp.corp_id.as_str());
+        apply_status(&self.ops.store, place, filling, None).await.map(Some)
     }
 
     /// Brings the gauges that are only known to the database up to date.
@@ -223,6 +236,11 @@ impl Shared {
                 record.and_then(|record| record.last_reconcile_at),
                 condition,
             );
+            drop(reader);
+            if let Some(status) = self.apply_status(corp).await? {
+                let trouble = status.trouble.as_ref().map(|trouble| trouble.kind.as_str());
+                metrics.apply(&corp.name, (status.behind, status.due, status.parked), trouble);
+            }
         }
         Ok(())
     }

@@ -60,6 +60,8 @@ pub struct ApplyRecord {
     pub wants_walk: bool,
     /// How many walks were asked for.
     pub walks_wanted: i64,
+    /// How many of these have begun.
+    pub walks_begun: i64,
     /// A digest of the statements that the last walk ran.
     pub mapping: Option<String>,
     /// Why nothing gets on, where nothing does.
@@ -150,15 +152,16 @@ impl Conn {
             let kind = row.text(8)?;
             let text = row.text(9)?.unwrap_or_default();
             let since = row.millisecond(10)?;
-            let (walks_wanted, begun) =
+            let (walks_wanted, walks_begun) =
                 (row.integer(5)?.unwrap_or_default(), row.integer(6)?.unwrap_or_default());
             Ok(ApplyRecord {
                 name: row.text(0)?.unwrap_or_default(),
                 seq: row.integer(1)?.unwrap_or_default(),
                 phase: phase.unwrap_or(ApplyPhase::Waiting),
                 walked: row.text(3)?.zip(row.text(4)?),
-                wants_walk: begun < walks_wanted,
+                wants_walk: walks_begun < walks_wanted,
                 walks_wanted,
+                walks_begun,
                 mapping: row.text(7)?,
                 trouble: kind.map(|kind| ApplyTrouble { kind, text, since }),
                 applied_at: row.millisecond(11)?,
@@ -330,6 +333,17 @@ impl Conn {
         );
         let args = args![corp_id, entity.label(), ding_id, statement, message, now.as_millisecond()];
         self.execute(sql, args).await
+    }
+
+    /// Forgets in which words a person's values were refused: they may be quoted there.
+    pub(crate) async fn forget_apply_message(
+        &mut self,
+        corp_id: &str,
+        userid: &str,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE dingsync_apply_object SET message = NULL \
+                   WHERE corp_id = ? AND entity = ? AND ding_id = ?";
+        self.execute(sql, args![corp_id, Entity::Employee.label(), userid]).await
     }
 
     /// Notes that an object is as it is to be, unless it was marked since `marks` were seen.

@@ -40,6 +40,8 @@ pub struct Link {
     pub oa_id: String,
     /// How it came to be, where that is known.
     pub linked_by: Option<String>,
+    /// Since when.
+    pub since: Option<Timestamp>,
     /// The object is gone, and the row was treated as the mapping says.
     pub removed_at: Option<Timestamp>,
 }
@@ -51,7 +53,7 @@ impl Link {
     }
 }
 
-const COLUMNS: &str = "ding_id, oa_id, linked_by, removed_at";
+const COLUMNS: &str = "ding_id, oa_id, linked_by, created_at, removed_at";
 
 impl Conn {
     /// The links of these objects, by their ids.
@@ -137,6 +139,7 @@ fn link_of(row: &Row) -> Result<Link, StoreError> {
         ding_id: row.text(0)?.unwrap_or_default(),
         oa_id: row.text(1)?.unwrap_or_default(),
         linked_by: row.text(2)?,
-        removed_at: row.instant(3)?,
+        since: row.instant(3)?,
+        removed_at: row.instant(4)?,
     })
 }

@@ -35,8 +35,9 @@ pub struct OaAnswer {
     /// The number that was generated for the row of this statement's `INSERT`: `AUTO_INCREMENT`, or SQLite's rowid; `None`
     /// where the engine tells none. The first one's, where there are several rows.
     ///
-    /// On SQLite it is the rowid, which is not the key of a table whose key is no `INTEGER PRIMARY KEY`; on MySQL it is also
-    /// told for a row that was there already and was updated. `RETURNING` says for certain what the key is.
+    /// On SQLite it is the rowid, which is not the key of a table whose key is no `INTEGER PRIMARY KEY`. MySQL also tells a
+    /// number that was given, and that of a row which `ON DUPLICATE KEY UPDATE` has changed, but not of one that was like that
+    /// already.
     pub generated: Option<String>,
 }
 

@@ -71,6 +71,15 @@ struct StateLabels {
     state: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    corp: String,
+    kind: &'static str,
+}
+
+/// What the OA's tables may wait for. Whatever else it is counts as the last one.
+const TROUBLES: [&str; 7] = ["away", "read_only", "denied", "mismatch", "busy", "store", "failed"];
+
 type Seconds = Gauge<f64, AtomicU64>;
 
 const ACK_BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
@@ -100,6 +109,10 @@ pub struct Metrics {
     metered_limit: Family<CorpLabel, Gauge<i64, AtomicI64>>,
     hidden: Family<CorpLabel, Gauge<i64, AtomicI64>>,
     up: Family<StateLabels, Gauge<i64, AtomicI64>>,
+    apply_behind: Family<CorpLabel, Gauge<i64, AtomicI64>>,
+    apply_due: Family<CorpLabel, Gauge<i64, AtomicI64>>,
+    apply_parked: Family<CorpLabel, Gauge<i64, AtomicI64>>,
+    apply_trouble: Family<KindLabels, Gauge<i64, AtomicI64>>,
     leader: Gauge<i64, AtomicI64>,
     database: Gauge<i64, AtomicI64>,
 }
@@ -184,6 +197,10 @@ impl Metrics {
             held: family!("held_deletions", "Deletions that wait for an approval"),
             hidden: family!("hidden_objects", "Objects outside of the application's contact scope"),
             up: family!("dingtalk_up", "1 for the condition that DingTalk is in"),
+            apply_behind: family!("apply_behind", "Changes that the OA's tables do not have yet"),
+            apply_due: family!("apply_due", "Objects that wait for their turn at the OA's tables"),
+            apply_parked: family!("apply_parked", "Objects that the OA's database refuses"),
+            apply_trouble: family!("apply_trouble", "1 for what the OA's tables wait for, if they do"),
             leader,
             database,
             registry: Arc::new(registry),
@@ -312,6 +329,21 @@ impl Metrics {
         self.metered_limit.get_or_create(&corp).set(limit.into());
     }
 
+    /// How far the OA's tables follow: changes that they lack, objects that are due, and those that are parked; and what
+    /// they wait for.
+    pub fn apply(&self, corp: &str, (behind, due, parked): (i64, i64, i64), trouble: Option<&str>) {
+        let label = CorpLabel { corp: corp.to_owned() };
+        self.apply_behind.get_or_create(&label).set(behind);
+        self.apply_due.get_or_create(&label).set(due);
+        self.apply_parked.get_or_create(&label).set(parked);
+        let [.., other] = TROUBLES;
+        let trouble = trouble.map(|kind| TROUBLES.into_iter().find(|known| *known == kind).unwrap_or(other));
+        for kind in TROUBLES {
+            let labels = KindLabels { corp: corp.to_owned(), kind };
+            self.apply_trouble.get_or_create(&labels).set(i64::from(trouble == Some(kind)));
+        }
+    }
+
     /// The organisation as a whole, as it is at the moment of a scrape.
     pub fn organisation(
         &self,
@@ -380,6 +412,7 @@ mod tests {
         metrics.parked("main", &[]);
         metrics.metered("main", 0, 2500);
         metrics.organisation("main", BootstrapState::Pending, (0, 0), None, Condition::Ok);
+        metrics.apply("main", (3, 2, 1), Some("unheard-of"));
         let text = metrics.encode().unwrap();
         for name in [
             "callbacks_total counter",
@@ -400,10 +433,16 @@ mod tests {
             "dingtalk_up gauge",
             "leader gauge",
             "build_info gauge",
+            "apply_behind gauge",
+            "apply_due gauge",
+            "apply_parked gauge",
+            "apply_trouble gauge",
         ] {
             assert!(text.contains(&format!("# TYPE dingsync_{name}\n")), "{name} is missing in:\n{text}");
         }
         assert!(text.contains("dingsync_callbacks_total{corp=\"main\",result=\"accepted\"} 1"), "{text}");
+        assert!(text.contains("dingsync_apply_trouble{corp=\"main\",kind=\"failed\"} 1"), "{text}");
+        assert!(text.contains("dingsync_apply_trouble{corp=\"main\",kind=\"away\"} 0"), "{text}");
         assert!(!text.contains("# EOF") && !text.contains("# UNIT"));
     }
 }

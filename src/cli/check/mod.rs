@@ -13,7 +13,9 @@ use url::Url;
 use super::exit::{Exit, Failure};
 use super::session::take_unless_served;
 use super::{App, output};
-use crate::config::{Config, Needs};
+use crate::apply::{Applier, Part};
+use crate::clock::SharedClock;
+use crate::config::{Config, Corp, Needs};
 use crate::lifecycle::Tasks;
 use crate::store::{Conn, Operation, Outage, Store, StoreError};
 use crate::sync::{Engine, prepare};
@@ -85,6 +87,7 @@ pub(super) async fn check(app: App, args: CheckArgs) -> Result<Exit, Failure> {
         let found = dingtalk::check(&context.client, corp, app.clock.now()).await;
         findings.extend(found.into_iter().map(|finding| finding.of(&corp.name)));
         findings.push(callback::describe(corp).of(&corp.name));
+        findings.extend(mapping(corp, &store, &app.clock).map(|finding| finding.of(&corp.name)));
         if args.robot {
             findings.push(robot::send_test(corp, &app.clock).await.of(&corp.name));
         }
@@ -104,6 +107,27 @@ pub(super) async fn check(app: App, args: CheckArgs) -> Result<Exit, Failure> {
     } else {
         Exit::Done
     })
+}
+
+/// Whether the statements that fill the OA can be read. The OA's database is not asked.
+fn mapping(corp: &Corp, store: &Store, clock: &SharedClock) -> Option<Finding> {
+    let finding = match Applier::of(corp, store, clock) {
+        Ok(None) => return None,
+        Ok(Some(applier)) => {
+            let parts: Vec<&str> = applier.parts().map(Part::label).collect();
+            let text = format!(
+                "apply.{} can be read: {}; `dingsync apply check` tries it on the OA's tables",
+                applier.mapping.name,
+                parts.join(", ")
+            );
+            Finding::new("OA tables", Verdict::Ok, text)
+        }
+        Err(error) => {
+            let remedy = "change these keys; until then `dingsync serve` does not start";
+            Finding::new("OA tables", Verdict::Wrong, error.to_string()).remedy(remedy)
+        }
+    };
+    Some(finding)
 }
 
 /// Whether the database can be written. A schema that is missing is made here, so that it is known to be possible.

@@ -18,6 +18,7 @@ pub(super) fn print(explanation: &Explanation) -> Result<(), Failure> {
     }
     stored(explanation)?;
     dingtalk(explanation)?;
+    oa(explanation)?;
     heading("Reads")?;
     if explanation.tasks.is_empty() {
         output::line("none: nothing has ever asked for it")?;
@@ -120,6 +121,34 @@ fn dingtalk(explanation: &Explanation) -> Result<(), Failure> {
             [difference.field.to_owned(), text]
         })
         .collect();
+    output::table(&rows)
+}
+
+fn oa(explanation: &Explanation) -> Result<(), Failure> {
+    let Some(oa) = &explanation.oa else { return Ok(()) };
+    heading("The OA's tables")?;
+    let mut rows = Vec::new();
+    if let Some(link) = &oa.link {
+        let by = match link.linked_by.as_deref() {
+            Some("find") => "`find` brought it",
+            Some("key") => "the row was made for it",
+            Some("command") => "somebody said so",
+            _ => "nobody knows how",
+        };
+        let since = link.since.as_deref().unwrap_or("an unknown time");
+        rows.push(["row".to_owned(), format!("{}, since {since}: {by}", link.oa_id)]);
+        rows.extend(link.removed_at.clone().map(|at| ["treated as gone".to_owned(), at]));
+    }
+    if let Some(waiting) = &oa.waiting {
+        let since = waiting.since.as_deref().unwrap_or("an unknown time");
+        let attempts = waiting.attempts;
+        rows.push([waiting.state.clone(), format!("since {since}, refused so often: {attempts}")]);
+        rows.extend(waiting.statement.clone().map(|statement| ["statement".to_owned(), statement]));
+        rows.extend(waiting.message.clone().map(|message| ["refusal".to_owned(), message]));
+    }
+    if rows.is_empty() {
+        output::line("no row is known")?;
+    }
     output::table(&rows)
 }
 

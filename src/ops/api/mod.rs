@@ -1,5 +1,6 @@
 //! The admin API: what the command line can do, for programs; and the mirror's rows and changes for the OA's programs.
 
+mod applied;
 mod change_feed;
 mod decisions;
 mod parameters;
@@ -41,6 +42,8 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
         .route("/api/v1/{corp}/runs/{id}", get(reads::run))
         .route("/api/v1/{corp}/explain/{entity}/{id}", get(reads::explain))
         .route("/api/v1/{corp}/audit", get(reads::audit))
+        .route("/api/v1/{corp}/apply", get(applied::status))
+        .route("/api/v1/{corp}/links", get(applied::links))
         .route_layer(from_fn_with_state(Gate::new(shared, "read"), admit));
     let operable = Router::new()
         .route("/api/v1/{corp}/events/replay", post(writes::replay_many))
@@ -50,6 +53,10 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
         .route("/api/v1/{corp}/sync", post(writes::sync))
         .route("/api/v1/{corp}/bootstrap", post(writes::bootstrap))
         .route("/api/v1/{corp}/reconcile", post(writes::reconcile))
+        .route("/api/v1/{corp}/apply/retry", post(applied::retry))
+        .route("/api/v1/{corp}/apply/rebuild", post(applied::rebuild))
+        .route("/api/v1/{corp}/links", post(applied::link))
+        .route("/api/v1/{corp}/links/remove", post(applied::unlink))
         .route_layer(from_fn_with_state(Gate::new(shared, "operate"), admit));
     let decidable = Router::new()
         .route("/api/v1/{corp}/employees/{id}/forget", post(decisions::forget))

@@ -26,7 +26,7 @@ pub(super) type Done<T> = Result<(StatusCode, Json<T>), Refusal>;
 pub(super) struct Nothing {}
 
 impl Shared {
-    fn requester<'a>(&self, who: &'a Who) -> Requester<'a> {
+    pub(super) fn requester<'a>(&self, who: &'a Who) -> Requester<'a> {
         Requester { who: &who.0, now: self.ops.clock.now() }
     }
 }

@@ -16,7 +16,7 @@ pub enum OaError {
     /// No connection: the way, the server, the credentials, the database.
     #[error(
         "the OA's database is not to be had now: {message}{}; check its `url` and that it runs",
-        shown(code)
+        shown(code.as_ref())
     )]
     Away {
         /// The database's code.
@@ -27,7 +27,7 @@ pub enum OaError {
     /// It takes no writes.
     #[error(
         "the OA's database may only be read: {message}{}; make it writable, or name the primary in `url`",
-        shown(code)
+        shown(code.as_ref())
     )]
     ReadOnly {
         /// The database's code.
@@ -38,7 +38,7 @@ pub enum OaError {
     /// The user of the URL lacks a right.
     #[error(
         "a right is missing on the OA's database: {message}{}; grant it to the user of its `url`",
-        shown(code)
+        shown(code.as_ref())
     )]
     Denied {
         /// The database's code.
@@ -47,7 +47,7 @@ pub enum OaError {
         message: String,
     },
     /// Somebody else's work was in the way.
-    #[error("other work on the OA's database was in the way: {message}{}; it is tried again", shown(code))]
+    #[error("other work on the OA's database was in the way: {message}{}; it is tried again", shown(code.as_ref()))]
     Busy {
         /// The database's code.
         code: Option<String>,
@@ -55,7 +55,7 @@ pub enum OaError {
         message: String,
     },
     /// No space is left.
-    #[error("the OA's database has no space left: {message}{}; make room", shown(code))]
+    #[error("the OA's database has no space left: {message}{}; make room", shown(code.as_ref()))]
     Full {
         /// The database's code.
         code: Option<String>,
@@ -63,7 +63,7 @@ pub enum OaError {
         message: String,
     },
     /// The statement does not fit the tables, whatever the values are.
-    #[error("the statement does not fit the OA's tables: {message}{}; correct one of them", shown(code))]
+    #[error("the statement does not fit the OA's tables: {message}{}; correct one of them", shown(code.as_ref()))]
     Mismatch {
         /// The database's code.
         code: Option<String>,
@@ -71,7 +71,7 @@ pub enum OaError {
         message: String,
     },
     /// These values are refused: too long, not unique, not what the column holds.
-    #[error("the OA's database refuses the values{}; `dingsync apply status` shows its words", shown(code))]
+    #[error("the OA's database refuses the values{}; `dingsync apply status` shows its words", shown(code.as_ref()))]
     Refused {
         /// The database's code.
         code: Option<String>,
@@ -116,6 +116,11 @@ impl Trouble {
 }
 
 impl OaError {
+    /// The statement's placeholders are not as many as its values.
+    pub(in crate::store) fn wrong_count(wanted: usize, given: usize) -> Self {
+        Trouble::Mismatch.told(None, format!("the statement takes {wanted} values and is given {given}"))
+    }
+
     /// The database's code, where it gave one.
     pub fn code(&self) -> Option<&str> {
         match self {
@@ -180,8 +185,8 @@ impl From<StoreError> for OaError {
     }
 }
 
-fn shown(code: &Option<String>) -> String {
-    code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default()
+fn shown(code: Option<&String>) -> String {
+    code.map(|code| format!(" ({code})")).unwrap_or_default()
 }
 
 #[cfg(test)]

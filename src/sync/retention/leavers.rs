@@ -127,6 +127,9 @@ impl Operation for EraseLeaver {
         let was_there = conn.erase_fields(&self.userid, &fields, Whose::Leaver, &self.stamp).await?;
         let is_gone = conn.employee(corp_id, &self.userid).await?.is_none_or(|now| now.deleted_at.is_some());
         let changes = if is_gone { conn.scrub_changes_of(corp_id, &self.userid, &fields).await? } else { 0 };
+        if is_gone {
+            conn.forget_apply_message(corp_id, &self.userid).await?;
+        }
         if let Some(forget) = &self.forget {
             let subject = json!({ "userid": self.userid, "changes": changes });
             conn.note_audit(corp_id, &forget.who, "employee.forget", &subject, self.stamp.now).await?;

@@ -2,6 +2,7 @@
 
 mod catch_up;
 mod feed;
+mod oa;
 mod outage;
 mod replicas;
 mod schema;

@@ -1,7 +1,7 @@
 //! Other people's statements on MySQL and MariaDB.
 
 use mysql_async::prelude::Queryable as _;
-use mysql_async::{Column, DriverError, Error, Params, ServerError, Value as Wire};
+use mysql_async::{Column, DriverError, Error, Params, ServerError, Statement, Value as Wire};
 
 use super::{Address, SETTINGS, Session};
 use crate::store::engine::{STATEMENT_PATIENCE, answered};
@@ -17,10 +17,7 @@ impl Session {
     }
 
     pub(in crate::store) async fn foreign_prepare(&mut self, sql: &str) -> Result<OaPrepared, OaError> {
-        self.is_torn = true;
-        let prepared = answered(STATEMENT_PATIENCE, self.conn.prep(sql)).await;
-        self.heard(&prepared);
-        let statement = prepared?;
+        let statement = self.foreign_statement(sql).await?;
         let columns = statement.columns().iter().map(|column| column.name_str().into_owned()).collect();
         Ok(OaPrepared { parameters: usize::from(statement.num_params()), columns })
     }
@@ -30,12 +27,17 @@ impl Session {
         sql: &str,
         args: &[OaValue],
     ) -> Result<OaAnswer, OaError> {
+        let statement = self.foreign_statement(sql).await?;
+        // The driver gives up the connection over it.
+        if usize::from(statement.num_params()) != args.len() {
+            return Err(OaError::wrong_count(usize::from(statement.num_params()), args.len()));
+        }
         let params = match args {
             [] => Params::Empty,
             _ => Params::Positional(args.iter().map(argument).collect()),
         };
         self.is_torn = true;
-        let found = answered(STATEMENT_PATIENCE, self.conn.exec(sql, params)).await;
+        let found = answered(STATEMENT_PATIENCE, self.conn.exec(statement, params)).await;
         self.heard(&found);
         let found: Vec<mysql_async::Row> = found?;
         let rows: Vec<Vec<Option<String>>> = found
@@ -60,6 +62,13 @@ impl Session {
         let done = answered(STATEMENT_PATIENCE, self.conn.query_drop(sql)).await;
         self.heard(&done);
         done
+    }
+
+    async fn foreign_statement(&mut self, sql: &str) -> Result<Statement, OaError> {
+        self.is_torn = true;
+        let prepared = answered(STATEMENT_PATIENCE, self.conn.prep(sql)).await;
+        self.heard(&prepared);
+        prepared
     }
 
     /// After an answer of the server's, a refusal too, the next statement can follow.
@@ -106,11 +115,6 @@ impl From<Error> for OaError {
             Error::Server(ServerError { code, message, state }) => {
                 trouble_of(code, &state).told(code.to_string(), message)
             }
-            Error::Driver(
-                error @ (DriverError::StmtParamsMismatch { .. }
-                | DriverError::StmtParamsNumberExceedsLimit { .. }
-                | DriverError::Params(_)),
-            ) => Trouble::Mismatch.told(None, error.to_string()),
             Error::Driver(error @ DriverError::PacketTooLarge) => {
                 Trouble::Refused.told(None, error.to_string())
             }

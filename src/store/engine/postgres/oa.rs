@@ -47,8 +47,7 @@ impl Session {
         let statement = self.foreign_statement(sql).await?;
         let wanted = statement.params().len();
         if wanted != args.len() {
-            let message = format!("the statement takes {wanted} values and is given {}", args.len());
-            return Err(Trouble::Mismatch.told(None, message));
+            return Err(OaError::wrong_count(wanted, args.len()));
         }
         let work = async {
             let mut found = std::pin::pin!(self.client.query_raw(&statement, args).await?);
@@ -235,11 +234,13 @@ fn numeric(raw: &[u8]) -> Result<String, BoxedError> {
         let at = i32::from(weight) - power;
         usize::try_from(at).ok().and_then(|at| digits.get(at)).copied().unwrap_or_default()
     };
-    let whole: String =
-        (0..=i32::from(weight).max(0)).rev().map(|power| format!("{:04}", digit(power))).collect();
+    let digits = |power: i32| format!("{:04}", digit(power));
+    let whole: Vec<String> = (0..=i32::from(weight).max(0)).rev().map(digits).collect();
+    let whole = whole.concat();
     let whole = whole.trim_start_matches('0');
     let groups = i32::from(places.div_ceil(4));
-    let mut fraction: String = (1..=groups).map(|power| format!("{:04}", digit(-power))).collect();
+    let fraction: Vec<String> = (1..=groups).map(|power| digits(-power)).collect();
+    let mut fraction = fraction.concat();
     fraction.truncate(usize::from(places));
     let sign = if sign == 0 { "" } else { "-" };
     let whole = if whole.is_empty() { "0" } else { whole };
@@ -271,8 +272,9 @@ fn trouble_of(code: &str) -> Trouble {
         "25006" => Trouble::ReadOnly,
         "42501" => Trouble::Denied,
         "53100" => Trouble::Full,
-        // A serialization failure, a deadlock, a lock that is not given, an object in use, a statement that took too long.
-        "40001" | "40P01" | "55P03" | "55006" | "57014" => Trouble::Busy,
+        // A serialization failure, a deadlock, a lock that is not given, an object in use, a statement that took too long; a
+        // transaction that another statement has voided: these values are not to blame.
+        "40001" | "40P01" | "55P03" | "55006" | "57014" | "25P02" => Trouble::Busy,
         // A transaction that was silent for too long: the connection is closed. A damaged file.
         "25P03" | "XX001" | "XX002" => Trouble::Away,
         // Not supported, or a plan that a changed table has made useless; a prepared statement that is not there.
