@@ -19,6 +19,7 @@ async fn a_parameter_that_there_is_not_is_named() {
     let oa = Oa::apart();
     let daemon = Daemon::new(&[&sim], UNBOUNDED);
     let bare = daemon.configuration();
+    run(&daemon, &["migrate"], 0).await;
     let wrong = [
         ("employee", "upsert", ":mobile", ":moblie", "apply.oa.employee.upsert", "mobile"),
         ("employee", "find", ":job_number", ":jobnumber", "apply.oa.employee.find", "job_number"),
@@ -104,7 +105,9 @@ async fn check_shows_what_it_would_write_and_leaves_nothing_behind() {
     run(&daemon, &["bootstrap"], 0).await;
     let check = run(&daemon, &["apply", "check"], 0).await;
     let said = text(&check.stdout);
-    for part in ["employee", "department", "role", "nick_name"] {
+    let name = sim.status().organisation;
+    let first = format!(":name = {name}");
+    for part in ["department.upsert", "role.upsert", "employee.upsert", "employee_role.upsert", &first] {
         assert!(said.contains(part), "nothing of {part}: {said}");
     }
     for table in ["sys_dept", "sys_user", "sys_role", "sys_user_role"] {

@@ -83,6 +83,7 @@ async fn a_database_that_is_away_is_waited_for() {
         fs::rename(folder, &elsewhere).expect("it can be moved");
         daemon.start().await;
         sim.change(&rename("00020", "离线之名")).expect("a change");
+        sim.settled().await;
         let away = |status: &Value| is_at_rest(status) && status["apply"]["trouble"]["kind"] == "away";
         let status = daemon.wait("main", "trouble called away", away).await;
         assert_eq!(status["apply"]["parked"], 0);
