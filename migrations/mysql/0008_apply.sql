@@ -34,7 +34,9 @@ CREATE TABLE IF NOT EXISTS dingsync_apply (
     walks_begun   BIGINT NOT NULL DEFAULT 0,
     -- A digest of the statements that the last walk ran.
     mapping       VARCHAR(64),
-    -- Why nothing gets on, where nothing does: away, read_only, denied, mismatch, busy or failed.
+    -- Where the OA's tables are that the links speak of.
+    place         VARCHAR(255),
+    -- Why nothing gets on, where nothing does: away, read_only, denied, mismatch, busy, moved or elsewhere.
     trouble       VARCHAR(32),
     trouble_text  TEXT,
     trouble_since BIGINT,
@@ -54,6 +56,8 @@ CREATE TABLE IF NOT EXISTS dingsync_apply_object (
     statement VARCHAR(64),
     message   TEXT,
     attempts  BIGINT NOT NULL DEFAULT 0,
+    -- 1 when a person has given it another row: what shows its key is due with it.
+    rekeyed   BIGINT NOT NULL DEFAULT 0,
     -- How often it was marked: what is marked while it is being applied is applied once more.
     marks     BIGINT NOT NULL DEFAULT 0,
     since     BIGINT NOT NULL,

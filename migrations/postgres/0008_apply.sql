@@ -44,7 +44,9 @@ CREATE TABLE dingsync_apply (
     walks_begun   BIGINT NOT NULL DEFAULT 0,
     -- A digest of the statements that the last walk ran.
     mapping       TEXT,
-    -- Why nothing gets on, where nothing does: away, read_only, denied, mismatch, busy or failed.
+    -- Where the OA's tables are that the links speak of.
+    place         TEXT,
+    -- Why nothing gets on, where nothing does: away, read_only, denied, mismatch, busy, moved or elsewhere.
     trouble       TEXT,
     trouble_text  TEXT,
     trouble_since BIGINT,
@@ -64,6 +66,8 @@ CREATE TABLE dingsync_apply_object (
     statement TEXT,
     message   TEXT,
     attempts  BIGINT NOT NULL DEFAULT 0,
+    -- 1 when a person has given it another row: what shows its key is due with it.
+    rekeyed   BIGINT NOT NULL DEFAULT 0,
     -- How often it was marked: what is marked while it is being applied is applied once more.
     marks     BIGINT NOT NULL DEFAULT 0,
     since     BIGINT NOT NULL,

@@ -34,7 +34,9 @@ CREATE TABLE dingsync_apply (
     walks_begun   INTEGER NOT NULL DEFAULT 0,
     -- A digest of the statements that the last walk ran.
     mapping       TEXT,
-    -- Why nothing gets on, where nothing does: away, read_only, denied, mismatch, busy or failed.
+    -- Where the OA's tables are that the links speak of.
+    place         TEXT,
+    -- Why nothing gets on, where nothing does: away, read_only, denied, mismatch, busy, moved or elsewhere.
     trouble       TEXT,
     trouble_text  TEXT,
     trouble_since INTEGER,
@@ -54,6 +56,8 @@ CREATE TABLE dingsync_apply_object (
     statement TEXT,
     message   TEXT,
     attempts  INTEGER NOT NULL DEFAULT 0,
+    -- 1 when a person has given it another row: what shows its key is due with it.
+    rekeyed   INTEGER NOT NULL DEFAULT 0,
     -- How often it was marked: what is marked while it is being applied is applied once more.
     marks     INTEGER NOT NULL DEFAULT 0,
     since     INTEGER NOT NULL,

@@ -348,3 +348,40 @@ fn compared(now: &Now, lives: bool, was_stored: bool) -> (Option<bool>, String) 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_in_the_oa_is_told_with_what_it_waits_for() {
+        let link = |removed_at: Option<&str>| LinkLine {
+            entity: "employee",
+            ding_id: "00017".to_owned(),
+            oa_id: "42".to_owned(),
+            linked_by: Some("find".to_owned()),
+            since: None,
+            removed_at: removed_at.map(str::to_owned),
+        };
+        let waiting = |state: &str| ApplyLine {
+            entity: "employee".to_owned(),
+            id: "00017".to_owned(),
+            state: state.to_owned(),
+            statement: Some("employee.upsert".to_owned()),
+            message: Some("Duplicate entry".to_owned()),
+            attempts: 1,
+            since: None,
+        };
+        let told = |link, waiting| of_oa(&OaSide { link, waiting }, "employee 00017");
+        assert_eq!(told(Some(link(None)), None), "Its row in the OA is 42.");
+        assert!(told(Some(link(Some("2026-11-29T00:00:00Z"))), None).contains("something that is gone"));
+        let parked = told(None, Some(waiting("parked")));
+        assert!(
+            parked.contains("(employee.upsert)") && parked.contains("`dingsync apply retry employee 00017`")
+        );
+        assert!(
+            told(Some(link(None)), Some(waiting("due"))).contains("42, and not as it is to be: it waits")
+        );
+        assert!(told(None, None).contains("no row"));
+    }
+}

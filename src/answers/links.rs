@@ -164,16 +164,17 @@ impl Operation for Join {
             }
         } else if let Some(other) = &other {
             conn.drop_link(corp_id, *entity, &other.ding_id).await?;
-            if self.is_filled {
-                conn.mark_apply(corp_id, *entity, &other.ding_id, self.now).await?;
-            }
         }
         if !is_there {
             conn.drop_link(corp_id, *entity, ding_id).await?;
             conn.add_link(corp_id, *entity, (ding_id, oa_id), LinkedBy::Command, self.now).await?;
         }
         if self.is_filled {
-            conn.mark_apply(corp_id, *entity, ding_id, self.now).await?;
+            conn.mark_apply_rekeyed(corp_id, *entity, ding_id, self.now).await?;
+            // Later: until the row has its new values, `find` would bring it for the other one.
+            if let Some(other) = &other {
+                conn.mark_apply_rekeyed(corp_id, *entity, &other.ding_id, self.now).await?;
+            }
         }
         let subject = json!({
             "entity": entity.label(),
@@ -249,10 +250,24 @@ impl Operation for Part {
         }
         conn.drop_link(corp_id, self.entity, ding_id).await?;
         if self.is_filled {
-            conn.mark_apply(corp_id, self.entity, ding_id, self.now).await?;
+            conn.mark_apply_rekeyed(corp_id, self.entity, ding_id, self.now).await?;
         }
         let subject = json!({ "entity": self.entity.label(), "oa_id": link.oa_id, "ding_id": ding_id });
         conn.note_audit(corp_id, &self.who, "unlink", &subject, self.now).await?;
         Ok(Parted::Unlinked(link))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_what_can_be_stored() {
+        assert_eq!(key(" 17 ").unwrap(), "17");
+        assert!(key(&"键".repeat(LONGEST_KEY)).is_ok());
+        for wrong in [String::new(), "  ".to_owned(), "9".repeat(LONGEST_KEY + 1)] {
+            assert!(matches!(key(&wrong), Err(AnswerError::Unusable(_))), "{wrong}");
+        }
     }
 }

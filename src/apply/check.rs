@@ -198,6 +198,7 @@ impl Applier {
             tree,
             oa,
             seq: i64::MAX,
+            is_walking: true,
             waiting: Vec::new(),
             rehearsal: Some(Rehearsal::default()),
         }

@@ -3,9 +3,9 @@
 
 use std::collections::HashSet;
 
-use super::effects::LinkChange;
+use super::effects::{Effects, LinkChange};
 use super::mapping::Part;
-use super::object::Object;
+use super::object::{Object, entity_of};
 use super::one::Turn;
 use crate::store::{Entity, LoggedChange, StoreError};
 
@@ -46,10 +46,11 @@ impl Turn<'_> {
         &mut self,
         object: &Object,
         change: Option<&LoggedChange>,
-        link: Option<&LinkChange>,
+        effects: &Effects,
     ) -> Result<Vec<(Entity, String)>, StoreError> {
         let news = News::of(change);
-        let key_changed = link.is_some();
+        let is_rekeyed = object.record.as_ref().is_some_and(|record| record.is_rekeyed);
+        let key_changed = effects.link.is_some() || is_rekeyed;
         let mut due = Vec::new();
         match object.entity {
             Entity::Department => self.of_department(object, &news, key_changed, &mut due).await?,
@@ -69,7 +70,34 @@ impl Turn<'_> {
                 }
             }
         }
-        self.known(due).await
+        let mut due = if self.is_walking { self.known(due).await? } else { each_once(due) };
+        due.extend(self.released(object, effects).await?);
+        Ok(due)
+    }
+
+    /// What may go at last because this has gone: a parent, a role, of which rows of this one were left.
+    async fn released(
+        &mut self,
+        object: &Object,
+        effects: &Effects,
+    ) -> Result<Vec<(Entity, String)>, StoreError> {
+        let mut referred: Vec<(Entity, String)> = Vec::new();
+        if effects.link == Some(LinkChange::Removed) {
+            let columns = [("parent_id", Entity::Department), ("main_dept_id", Entity::Department)];
+            for (column, entity) in columns {
+                referred.extend(object.named.number(column).map(|id| (entity, id.to_string())));
+            }
+        }
+        let gone = effects.members.iter().filter(|(.., is_there)| !is_there);
+        referred.extend(gone.map(|(of, id, _)| (entity_of(*of), id.to_string())));
+        let mut released = Vec::new();
+        for entity in [Entity::Department, Entity::Role] {
+            let ids: Vec<String> =
+                referred.iter().filter(|(one, _)| *one == entity).map(|(_, id)| id.clone()).collect();
+            let parked = self.store.reader().await?.parked_apply(self.corp_id, entity, &ids).await?;
+            released.extend(parked.into_iter().map(|id| (entity, id)));
+        }
+        Ok(released)
     }
 
     async fn of_department(
@@ -143,4 +171,10 @@ impl Turn<'_> {
         }
         Ok(known)
     }
+}
+
+fn each_once(mut due: Vec<(Entity, String)>) -> Vec<(Entity, String)> {
+    due.sort();
+    due.dedup();
+    due
 }

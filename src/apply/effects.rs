@@ -37,9 +37,14 @@ pub(super) struct Effects {
 }
 
 impl Effects {
-    /// Writes it down. Links are taken in the order in which everybody takes them.
+    /// Writes it down, unless a process that took over has done so already.
     pub(super) async fn write(&self, conn: &mut Conn) -> Result<(), StoreError> {
         let (corp_id, id) = (self.corp_id.as_str(), self.id.as_str());
+        if let Some(seq) = self.seq
+            && seq <= conn.apply_seq(corp_id).await?
+        {
+            return Ok(());
+        }
         match &self.link {
             Some(LinkChange::Linked { oa_id, by }) => {
                 conn.drop_link(corp_id, self.entity, id).await?;
@@ -63,18 +68,37 @@ impl Effects {
         match (&self.refusal, self.marks) {
             (Some(refusal), _) => {
                 let why = (refusal.statement.as_str(), refusal.message.as_str());
-                conn.park_apply(corp_id, self.entity, id, why, self.now).await?;
+                let marks = self.marks.unwrap_or(-1);
+                conn.park_apply(corp_id, self.entity, id, why, marks, self.now).await?;
             }
             (None, Some(marks)) => conn.settle_apply(corp_id, self.entity, id, marks).await?,
             (None, None) => {}
         }
-        for (entity, id) in &self.due {
-            conn.mark_apply(corp_id, *entity, id, self.now).await?;
-        }
+        conn.mark_apply_all(corp_id, &self.due, self.now).await?;
         if let Some(seq) = self.seq {
             conn.set_apply_seq(corp_id, seq).await?;
         }
         conn.set_applied(corp_id, self.now).await
+    }
+}
+
+/// Memberships that are about to be put into the tables of another database: noted before they are, so that whoever finds
+/// them there after a kill knows whose they are.
+#[derive(Debug)]
+pub(super) struct Intent {
+    pub(super) corp_id: String,
+    pub(super) userid: String,
+    pub(super) members: Vec<(MemberOf, i64)>,
+}
+
+impl Operation for Intent {
+    type Output = ();
+
+    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
+        for &(of, other_id) in &self.members {
+            conn.add_applied_member(&self.corp_id, of, &self.userid, other_id).await?;
+        }
+        Ok(())
     }
 }
 

@@ -10,6 +10,22 @@ pub enum ApplyError {
     /// Our own database.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The links speak of another database.
+    #[error(
+        "the links are those of {from}, and the mapping now names {to}: if that is the same OA at another address, \
+         `dingsync apply rebuild` goes on there; if not, its rows have other keys: empty the table ding_link first"
+    )]
+    Moved {
+        /// Where the linked rows are.
+        from: String,
+        /// Where the mapping looks for them.
+        to: String,
+    },
+    /// Another process has the OA's database for this organisation.
+    #[error(
+        "another process fills the OA's tables with this organisation; stop it, if it is none of this installation"
+    )]
+    Elsewhere,
     /// The OA's database, or a statement that does not fit it.
     #[error("{}{error}", statement.as_ref().map_or_else(String::new, |name| format!("{name}: ")))]
     Oa {
@@ -31,6 +47,8 @@ impl ApplyError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Store(_) => "store",
+            Self::Moved { .. } => "moved",
+            Self::Elsewhere => "elsewhere",
             Self::Oa { error, .. } => error.kind_label(),
         }
     }

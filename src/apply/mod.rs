@@ -8,6 +8,7 @@ mod check;
 mod dependents;
 mod effects;
 mod fault;
+mod init;
 mod mapping;
 mod object;
 mod one;
@@ -17,6 +18,7 @@ mod tree;
 
 pub use self::check::{CheckReport, Ran, StatementCheck, Trial};
 pub use self::fault::ApplyError;
+pub use self::init::{Proposal, TableColumn, catalogue_columns, catalogue_query, propose};
 pub use self::mapping::{Mapping, Part};
 pub use self::run::{Applier, Step, keep_applying};
 pub use self::statement::{Statement, StatementError};

@@ -10,8 +10,8 @@ use super::mapping::{Part, PartMapping};
 use super::statement::Statement;
 use super::tree::Tree;
 use crate::store::{
-    Conn, Entity, FactKind, Facts, Link, LoggedChange, MemberOf, OaValue, StoreError, Value, columns_of,
-    json_ids,
+    ApplyObject, Conn, Entity, FactKind, Facts, Link, LoggedChange, MemberOf, OaValue, StoreError, Value,
+    columns_of, json_ids,
 };
 
 const NULL: &Value = &Value::Null;
@@ -119,8 +119,8 @@ pub(super) struct Object {
     pub(super) entity: Entity,
     pub(super) id: String,
     pub(super) link: Option<Link>,
-    /// How often it was marked; `None` where nothing is on record.
-    pub(super) marks: Option<i64>,
+    /// What is on record of it; `None` where nothing is.
+    pub(super) record: Option<ApplyObject>,
     /// The mirror has it, and it is not gone.
     pub(super) is_current: bool,
     pub(super) named: Named,
@@ -133,6 +133,18 @@ pub(super) struct Object {
 }
 
 impl Object {
+    /// Leaves only what tells which object it is.
+    pub(super) fn blank(&mut self) {
+        let kept = ["corp_id", "oa_id", "userid", "dept_id", "role_id"];
+        self.named.now.retain(|name, _| kept.contains(name));
+    }
+
+    /// Its removal was refused, and waits.
+    pub(super) fn is_removal_parked(&self) -> bool {
+        let statement = self.record.as_ref().and_then(|record| record.statement.as_deref());
+        statement.is_some_and(|statement| statement.ends_with(".delete"))
+    }
+
     /// The part of the mapping that has its row.
     pub(super) fn part(&self) -> Option<Part> {
         Part::of(self.entity)
@@ -172,7 +184,7 @@ impl Look<'_> {
         change: Option<&LoggedChange>,
     ) -> Result<Object, StoreError> {
         let corp_id = self.corp_id;
-        let marks = self.conn.apply_object(corp_id, entity, id).await?.map(|object| object.marks);
+        let record = self.conn.apply_object(corp_id, entity, id).await?;
         let link = self.link(entity, id).await?;
         let facts = self.conn.facts(corp_id, entity, id).await?;
         let mut named = Named::default();
@@ -189,7 +201,7 @@ impl Look<'_> {
             entity,
             id: id.to_owned(),
             link,
-            marks,
+            record,
             is_current,
             named,
             unlinked: Vec::new(),

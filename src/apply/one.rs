@@ -4,17 +4,19 @@ use jiff::tz::TimeZone;
 use tracing::warn;
 
 use super::check::Rehearsal;
-use super::effects::{Effects, LinkChange};
+use super::effects::{Effects, Intent, LinkChange};
 use super::fault::{ApplyError, Fault, Refusal};
 use super::mapping::{Mapping, Part, PartMapping};
 use super::object::{Links, Look, Member, Named, Object, entity_of};
 use super::statement::Statement;
 use super::tree::Tree;
 use crate::clock::SharedClock;
-use crate::store::{Entity, Link, LinkedBy, LoggedChange, MemberOf, OaAnswer, OaConn, OaError, Store};
+use crate::store::{Entity, Link, LinkedBy, LoggedChange, MemberOf, OaAnswer, OaConn, OaError, Store, Value};
 
 /// Keys that a conflict names at most.
 const KEYS_SHOWN: usize = 5;
+/// Characters of a key, as `ding_link.oa_id` holds them.
+const LONGEST_KEY: usize = 191;
 
 /// What became of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub(super) struct Turn<'a> {
     pub(super) oa: &'a mut OaConn,
     /// The last change that was applied.
     pub(super) seq: i64,
+    /// The first walk is under way: what it has not reached comes anyway.
+    pub(super) is_walking: bool,
     /// Objects whose rows wait for those of others, which are applied first.
     pub(super) waiting: Vec<(Entity, String)>,
     /// What a rehearsal takes for granted, and what it has run.
@@ -60,10 +64,7 @@ impl Turn<'_> {
         let ends = change.is_some_and(|change| change.action == "delete");
         if ends && object.is_current {
             // It lives again, perhaps as somebody else, whose values the old row is not to get.
-            let kept = object.named.get("oa_id").clone();
-            object.named = Named::default();
-            object.named.set("corp_id", self.corp_id);
-            object.named.set("oa_id", kept);
+            object.blank();
         }
         let lives = object.is_current && !ends && self.is_wanted(&object);
         if lives {
@@ -73,8 +74,13 @@ impl Turn<'_> {
         match self.transact(&mut object, lives, change, &mut effects).await {
             Ok(outcome) => Ok(outcome),
             Err(Fault::Refused(refusal)) => {
-                self.give_back().await?;
+                let given_back = self.give_back().await;
+                // The others see what the mirror says of it, whether its own row can say so or not.
+                effects.link = None;
+                effects.members.clear();
+                effects.due = self.dependents(&object, change, &effects).await?;
                 self.park(effects, refusal).await?;
+                given_back?;
                 Ok(Outcome::Parked)
             }
             Err(Fault::All(error)) => {
@@ -93,7 +99,7 @@ impl Turn<'_> {
             id: object.id.clone(),
             now: self.clock.now(),
             seq: change.map(|change| change.seq),
-            marks: object.marks,
+            marks: object.record.as_ref().map(|record| record.marks),
             link: None,
             members: Vec::new(),
             due: Vec::new(),
@@ -114,15 +120,26 @@ impl Turn<'_> {
         Ok(look.object(entity, id, change).await?)
     }
 
-    /// Whether the log goes on to say that the id stands for somebody else: then it is for the log to do, in its order.
+    /// Whether the log goes on to say that the id stands for somebody else: then it is for the log to do, in its order. What
+    /// begins only once may come before its turn.
     async fn becomes_another(&mut self, entity: Entity, id: &str) -> Result<bool, ApplyError> {
-        let later = self.store.reader().await?.changes_of(self.corp_id, entity, id, self.seq).await?;
-        Ok(later.iter().any(|change| change.action == "insert"))
+        let mut reader = self.store.reader().await?;
+        let later = reader.changes_of(self.corp_id, entity, id, self.seq).await?;
+        let begins = later.iter().any(|change| change.action == "insert");
+        let ends = later.iter().any(|change| change.action == "delete");
+        Ok(begins && (ends || reader.link(self.corp_id, entity, id).await?.is_some()))
     }
 
     /// Whether the mapping writes it, and does not leave it out.
     pub(super) fn is_wanted(&self, object: &Object) -> bool {
         let Some(part) = object.part() else { return false };
+        // Manager, roles and main department come with the details: until then a row would say that there are none.
+        if object.entity == Entity::Employee
+            && object.link.is_none()
+            && *object.named.get("detail_read_at") == Value::Null
+        {
+            return false;
+        }
         match self.mapping.part(part) {
             Some(part) => part.admits(|column| object.named.get(column)),
             None => object.entity == Entity::Employee,
@@ -167,7 +184,7 @@ impl Turn<'_> {
         let is_linked = object.link.as_ref().is_some_and(Link::is_current);
         let has_members = object.applied.iter().any(|(_, members)| !members.is_empty());
         if !lives && !is_linked && !has_members {
-            effects.due = self.dependents(object, change, effects.link.as_ref()).await?;
+            effects.due = self.dependents(object, change, effects).await?;
             self.store.write(effects.clone()).await?;
             return Ok(Outcome::Absent);
         }
@@ -179,15 +196,28 @@ impl Turn<'_> {
             self.remove(object, effects).await?;
             Outcome::Absent
         };
-        effects.due = self.dependents(object, change, effects.link.as_ref()).await?;
+        effects.due = self.dependents(object, change, effects).await?;
+        // A deferred constraint speaks at the end: of this object all the same.
+        let last = last_statement(object, lives);
         if let Some(own) = self.oa.own().await? {
             effects.write(own).await?;
-            self.oa.commit().await?;
+            self.oa.commit().await.map_err(|error| Fault::of(&last, error))?;
         } else {
-            self.oa.commit().await?;
+            self.note_intent(effects).await?;
+            self.oa.commit().await.map_err(|error| Fault::of(&last, error))?;
             self.store.write(effects.clone()).await?;
         }
         Ok(outcome)
+    }
+
+    async fn note_intent(&mut self, effects: &Effects) -> Result<(), Fault> {
+        let added = effects.members.iter().filter(|(.., is_there)| *is_there);
+        let members: Vec<(MemberOf, i64)> = added.map(|(of, other, _)| (*of, *other)).collect();
+        if !members.is_empty() {
+            let (corp_id, userid) = (self.corp_id.to_owned(), effects.id.clone());
+            self.store.write(Intent { corp_id, userid, members }).await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn write(
@@ -197,6 +227,9 @@ impl Turn<'_> {
         effects: &mut Effects,
     ) -> Result<(), Fault> {
         if let Some(part) = object.part().and_then(|part| self.mapping.part(part)) {
+            if change.is_some_and(|change| change.action == "insert") && object.is_removal_parked() {
+                self.remove_former(object, effects).await?;
+            }
             self.refuse_orphan(object, part).await?;
             effects.link = self.write_row(object, part, change).await?;
         }
@@ -230,7 +263,9 @@ impl Turn<'_> {
         change: Option<&LoggedChange>,
     ) -> Result<Option<LinkChange>, Fault> {
         let (entity, is_insert) = (object.entity, change.is_some_and(|change| change.action == "insert"));
-        let known = object.link.as_ref().filter(|link| link.is_current() || !is_insert);
+        let former = object.link.as_ref().filter(|link| is_insert && !link.is_current());
+        let former = former.map(|link| link.oa_id.clone());
+        let known = object.link.as_ref().filter(|_| former.is_none());
         let is_back = known.is_some_and(|link| !link.is_current());
         let mut key = known.map(|link| link.oa_id.clone());
         let mut linked_by = None;
@@ -242,18 +277,24 @@ impl Turn<'_> {
             }
         }
         if let (Some(key), Some(_), Some(find)) = (&key, linked_by, &part.find) {
-            self.refuse_taken(find, entity, key, object).await?;
+            self.refuse_taken(find, entity, key, object, former.as_deref()).await?;
         }
         object.named.set("oa_id", key.clone());
         for statement in &part.upsert {
             let answer = self.run(statement, part, &object.named).await?;
-            if key.is_none() {
-                let told = self.told_key(answer, statement, part, object).await?;
-                self.refuse_taken(statement, entity, &told, object).await?;
+            if key.is_none()
+                && let Some(told) = self.told_key(answer, part, object).await?
+            {
+                self.refuse_taken(statement, entity, &told, object, former.as_deref()).await?;
                 object.named.set("oa_id", told.as_str());
                 key = Some(told);
                 linked_by = Some(LinkedBy::Key);
             }
+        }
+        if let (None, Some(upsert)) = (&key, part.upsert.last()) {
+            let text = "the key of the row that it wrote is not known: let it end with RETURNING, or write a `find` \
+                        that brings the row afterwards";
+            return Err(Fault::refused(upsert.name(), text));
         }
         Ok(match (key, linked_by) {
             (Some(oa_id), Some(by)) => Some(LinkChange::Linked { oa_id, by }),
@@ -288,38 +329,60 @@ impl Turn<'_> {
         Ok(keys.pop())
     }
 
-    /// The key of the row that was just written.
+    /// Ends what the removal of whoever had the id before left undone, before somebody else gets a row.
+    async fn remove_former(&mut self, object: &mut Object, effects: &mut Effects) -> Result<(), Fault> {
+        let named = object.named.clone();
+        object.blank();
+        self.remove(object, effects).await?;
+        object.named = named;
+        effects.link = None;
+        object.applied.clear();
+        if let Some(link) = &mut object.link {
+            link.removed_at = Some(effects.now);
+        }
+        Ok(())
+    }
+
+    /// The key of the row that was just written, if there is a way to it.
     async fn told_key(
         &mut self,
         answer: OaAnswer,
-        upsert: &Statement,
         part: &PartMapping,
         object: &Object,
-    ) -> Result<String, Fault> {
+    ) -> Result<Option<String>, Fault> {
         let returned = answer.rows.into_iter().next().and_then(|row| row.into_iter().next().flatten());
-        if let Some(key) = returned {
-            return Ok(key);
+        if returned.is_some() {
+            return Ok(returned);
         }
         // Before the generated number, which need not be the table's key.
         let found = match &part.find {
             Some(find) => self.find(find, part, object).await?,
             None => None,
         };
-        found.or(answer.generated).ok_or_else(|| {
-            let text = "the key of the row that it wrote is not known: let it end with RETURNING, or write a `find` \
-                        that brings the row afterwards";
-            Fault::refused(upsert.name(), text)
-        })
+        Ok(found.or(answer.generated))
     }
 
-    /// A row is one object's.
+    /// A row is one object's, and one person's.
     async fn refuse_taken(
         &mut self,
         statement: &Statement,
         entity: Entity,
         key: &str,
         object: &Object,
+        former: Option<&str>,
     ) -> Result<(), Fault> {
+        if key.chars().count() > LONGEST_KEY {
+            let text = format!("the key of its row has more than {LONGEST_KEY} characters");
+            return Err(Fault::refused(statement.name(), text));
+        }
+        if former == Some(key) {
+            let (label, id) = (entity.label(), &object.id);
+            let text = format!(
+                "the row {key} is that of whoever had this id before: `dingsync link {label} {key} {id}` if it is the \
+                 same one, or let `find` pass over it"
+            );
+            return Err(Fault::refused(statement.name(), text));
+        }
         let taken = self.store.reader().await?.link_of_row(self.corp_id, entity, key).await?;
         match taken.filter(|link| link.ding_id != object.id) {
             Some(link) => {
@@ -354,10 +417,13 @@ impl Turn<'_> {
         let is_wanted = |id: i64| wanted.iter().any(|(member, _)| member.other_id == id);
         self.remove_members(object, of, effects, |id| !is_wanted(id)).await?;
         for (member, named) in wanted {
+            let mut written = 0;
             for statement in &part.upsert {
-                self.run(statement, part, &named).await?;
+                written += self.run(statement, part, &named).await?.affected;
             }
-            if object.applied(of).iter().all(|applied| applied.other_id != member.other_id) {
+            // What was there already is somebody else's, and stays when the membership ends.
+            let is_new = object.applied(of).iter().all(|applied| applied.other_id != member.other_id);
+            if is_new && written > 0 {
                 effects.members.push((of, member.other_id, true));
             }
         }
@@ -429,6 +495,12 @@ impl Turn<'_> {
         self.store.write(parked).await?;
         Ok(())
     }
+}
+
+/// What a refusal at the end of the transaction is called after.
+fn last_statement(object: &Object, lives: bool) -> String {
+    let label = object.part().map_or("employee", Part::label);
+    format!("{label}.{}", if lives { "upsert" } else { "delete" })
 }
 
 /// The part that has the memberships, and the one that has what they are in.

@@ -30,6 +30,8 @@ const SILENCE: Duration = Duration::from_secs(15);
 /// Pauses while nothing gets on.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// The database of a process that has died notices that within this time, and gives its lock back.
+const TAKING_OVER: Duration = Duration::from_secs(90);
 /// Objects of one step.
 const BATCH: usize = 100;
 /// In this order a walk goes.
@@ -131,6 +133,8 @@ impl Applier {
         if !self.hold_connection(hold).await? {
             return Ok(Step::Elsewhere);
         }
+        let place = hold.oa.as_ref().map(|oa| oa.place().to_owned()).unwrap_or_default();
+        refuse_moved(&record, &place)?;
         let mut feed = self.store.reader().await?.feed(&self.corp_id, record.seq, BATCH).await?;
         let is_cut = match feed.oldest {
             Some(oldest) => oldest > record.seq + 1,
@@ -140,7 +144,7 @@ impl Applier {
         if is_first || is_cut || record.wants_walk {
             // A log that begins after the place where it was left tells nothing of what lies between.
             let seq = (is_first || is_cut).then_some(feed.last);
-            self.begin_walk(&record, seq).await?;
+            self.begin_walk(&record, place, seq).await?;
             hold.tree = None;
             return Ok(Step::More);
         }
@@ -205,11 +209,17 @@ impl Applier {
         Ok(true)
     }
 
-    async fn begin_walk(&self, record: &ApplyRecord, seq: Option<i64>) -> Result<(), StoreError> {
+    async fn begin_walk(
+        &self,
+        record: &ApplyRecord,
+        place: String,
+        seq: Option<i64>,
+    ) -> Result<(), StoreError> {
         info!(corp = self.corp, apply = self.mapping.name, "every object is applied to the OA's tables");
         let walk = BeginWalk {
             corp_id: self.corp_id.clone(),
             mapping: self.mapping.digest.clone(),
+            place,
             seq,
             walks: record.walks_wanted,
         };
@@ -241,10 +251,8 @@ impl Applier {
         id: &str,
         change: Option<&LoggedChange>,
     ) -> Result<(), ApplyError> {
-        let seq = match change {
-            Some(change) => change.seq,
-            None => self.record().await?.seq,
-        };
+        let record = self.record().await?;
+        let seq = change.map_or(record.seq, |change| change.seq);
         if hold.tree.is_none() {
             let departments = self.store.reader().await?.department_tree(&self.corp_id).await?;
             hold.tree = Some(Tree::new(departments));
@@ -260,6 +268,7 @@ impl Applier {
             tree,
             oa,
             seq,
+            is_walking: record.phase != ApplyPhase::Following,
             waiting: Vec::new(),
             rehearsal: None,
         };
@@ -333,6 +342,7 @@ impl Applier {
     async fn keep_stepping(&self, leads: &mut watch::Receiver<bool>) {
         let mut hold = Hold::default();
         let mut pause = FIRST_PAUSE;
+        let mut elsewhere: Option<Instant> = None;
         loop {
             if !*leads.borrow_and_update() {
                 hold = Hold::default();
@@ -341,7 +351,18 @@ impl Applier {
                     std::future::pending::<()>().await;
                 }
             }
-            match Box::pin(self.step(&mut hold)).await {
+            let step = Box::pin(self.step(&mut hold)).await;
+            let step = match step {
+                Ok(Step::Elsewhere) if elsewhere.get_or_insert_with(Instant::now).elapsed() > TAKING_OVER => {
+                    Err(ApplyError::Elsewhere)
+                }
+                Ok(Step::Elsewhere) => Ok(Step::Elsewhere),
+                step => {
+                    elsewhere = None;
+                    step
+                }
+            };
+            match step {
                 Ok(Step::More) => pause = FIRST_PAUSE,
                 Ok(Step::Rest | Step::Waits) => {
                     pause = FIRST_PAUSE;
@@ -379,6 +400,16 @@ pub async fn keep_applying(
     }
 }
 
+/// Links say which row is whose in one database. In another one the same keys are other rows.
+fn refuse_moved(record: &ApplyRecord, place: &str) -> Result<(), ApplyError> {
+    match &record.place {
+        Some(known) if known != place && !record.wants_walk => {
+            Err(ApplyError::Moved { from: known.clone(), to: place.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
 fn unsafe_without_find(name: &str, part: Part) -> Problem {
     let text = "is missing: a process may die after it has written a row into another database and before it has \
                 noted the row's key in its own. `find` must bring such a row, or it would be written twice";
@@ -410,6 +441,7 @@ impl Operation for Introduce {
 struct BeginWalk {
     corp_id: String,
     mapping: String,
+    place: String,
     seq: Option<i64>,
     walks: i64,
 }
@@ -418,7 +450,8 @@ impl Operation for BeginWalk {
     type Output = ();
 
     async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
-        conn.begin_apply_walk(&self.corp_id, &self.mapping, self.seq, self.walks).await
+        let of = (self.mapping.as_str(), self.place.as_str());
+        conn.begin_apply_walk(&self.corp_id, of, self.seq, self.walks).await
     }
 }
 

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::change::Entity;
 use super::conn::Conn;
 use super::error::StoreError;
+use super::insert::Insert;
 use super::sql::{Row, Value, args};
 
 /// What is being done.
@@ -64,6 +65,8 @@ pub struct ApplyRecord {
     pub walks_begun: i64,
     /// A digest of the statements that the last walk ran.
     pub mapping: Option<String>,
+    /// Where the OA's tables were that it wrote.
+    pub place: Option<String>,
     /// Why nothing gets on, where nothing does.
     pub trouble: Option<ApplyTrouble>,
     /// When something was applied last.
@@ -108,6 +111,8 @@ pub struct ApplyObject {
     pub since: Option<Timestamp>,
     /// How often it was marked.
     pub marks: i64,
+    /// A person has given it another row: what shows its key is due with it.
+    pub is_rekeyed: bool,
 }
 
 /// How much is left to do.
@@ -138,13 +143,13 @@ impl MemberOf {
     }
 }
 
-const OBJECT: &str = "entity, ding_id, state, statement, message, attempts, since, marks";
+const OBJECT: &str = "entity, ding_id, state, statement, message, attempts, since, marks, rekeyed";
 
 impl Conn {
     /// Where the application of an organisation's changes is; `None` before the first time.
     pub async fn apply_record(&mut self, corp_id: &str) -> Result<Option<ApplyRecord>, StoreError> {
         let sql = "SELECT name, seq, phase, walk_entity, walk_after, walks_wanted, walks_begun, mapping, trouble, \
-                   trouble_text, trouble_since, applied_at FROM dingsync_apply WHERE corp_id = ?";
+                   trouble_text, trouble_since, applied_at, place FROM dingsync_apply WHERE corp_id = ?";
         let row = self.row(sql, args![corp_id]).await?;
         row.map(|row| {
             let phase = row.text(2)?.unwrap_or_default();
@@ -165,6 +170,7 @@ impl Conn {
                 mapping: row.text(7)?,
                 trouble: kind.map(|kind| ApplyTrouble { kind, text, since }),
                 applied_at: row.millisecond(11)?,
+                place: row.text(12)?,
             })
         })
         .transpose()
@@ -183,15 +189,17 @@ impl Conn {
     pub(crate) async fn begin_apply_walk(
         &mut self,
         corp_id: &str,
-        mapping: &str,
+        (mapping, place): (&str, &str),
         seq: Option<i64>,
         walks: i64,
     ) -> Result<(), StoreError> {
         let sql = "UPDATE dingsync_apply SET phase = 'walking', walk_entity = NULL, walk_after = NULL, mapping = ?, \
-                   walks_begun = ? WHERE corp_id = ?";
-        self.execute(sql, args![mapping, walks, corp_id]).await?;
+                   place = ?, walks_begun = ? WHERE corp_id = ?";
+        self.execute(sql, args![mapping, place, walks, corp_id]).await?;
         match seq {
-            Some(seq) => self.set_apply_seq(corp_id, seq).await,
+            Some(seq) => {
+                self.execute("UPDATE dingsync_apply SET seq = ? WHERE corp_id = ?", args![seq, corp_id]).await
+            }
             None => Ok(()),
         }
     }
@@ -208,9 +216,15 @@ impl Conn {
         self.execute(sql, args![phase.label(), entity, after, corp_id]).await
     }
 
-    /// Notes the last change that was applied.
+    /// Notes the last change that was applied. A process that is late does not set it back.
     pub(crate) async fn set_apply_seq(&mut self, corp_id: &str, seq: i64) -> Result<(), StoreError> {
-        self.execute("UPDATE dingsync_apply SET seq = ? WHERE corp_id = ?", args![seq, corp_id]).await
+        let sql = "UPDATE dingsync_apply SET seq = ? WHERE corp_id = ? AND seq < ?";
+        self.execute(sql, args![seq, corp_id, seq]).await
+    }
+
+    /// The last change that was applied.
+    pub(crate) async fn apply_seq(&mut self, corp_id: &str) -> Result<i64, StoreError> {
+        self.number("SELECT seq FROM dingsync_apply WHERE corp_id = ?", args![corp_id]).await
     }
 
     /// Notes that something was applied: whatever was in the way is over.
@@ -303,6 +317,44 @@ impl Conn {
         self.execute(sql, args![corp_id, entity.label(), ding_id, now.as_millisecond()]).await
     }
 
+    /// Gives objects their turn.
+    pub(crate) async fn mark_apply_all(
+        &mut self,
+        corp_id: &str,
+        objects: &[(Entity, String)],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let ending = self
+            .dialect()
+            .merge("corp_id, entity, ding_id", "state = 'due', marks = dingsync_apply_object.marks + 1");
+        let columns = ["corp_id", "entity", "ding_id", "state", "since"];
+        let insert = Insert { table: "dingsync_apply_object", columns: &columns, ending: &ending };
+        let values = objects.iter().flat_map(|(entity, id)| {
+            [
+                corp_id.into(),
+                entity.label().into(),
+                Value::from(id),
+                ApplyState::Due.label().into(),
+                now.as_millisecond().into(),
+            ]
+        });
+        self.insert_rows(&insert, values.collect()).await
+    }
+
+    /// Gives an object its turn to which a person has given another row, or none.
+    pub async fn mark_apply_rekeyed(
+        &mut self,
+        corp_id: &str,
+        entity: Entity,
+        ding_id: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.mark_apply(corp_id, entity, ding_id, now).await?;
+        let sql = "UPDATE dingsync_apply_object SET rekeyed = 1 \
+                   WHERE corp_id = ? AND entity = ? AND ding_id = ?";
+        self.execute(sql, args![corp_id, entity.label(), ding_id]).await
+    }
+
     /// Gives everything that is parked its turn, and tells how much that is.
     pub async fn retry_parked_apply(&mut self, corp_id: &str) -> Result<u64, StoreError> {
         let sql = "UPDATE dingsync_apply_object SET state = 'due', marks = marks + 1 \
@@ -310,19 +362,22 @@ impl Conn {
         self.count(sql, args![corp_id]).await
     }
 
-    /// Parks an object, or notes that it is refused still.
+    /// Parks an object, or notes that it is refused still, unless it was marked since `marks` were seen.
     pub(crate) async fn park_apply(
         &mut self,
         corp_id: &str,
         entity: Entity,
         ding_id: &str,
         (statement, message): (&str, &str),
+        marks: i64,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let dialect = self.dialect();
         let incoming = |column| dialect.incoming(column);
         let assignments = format!(
-            "attempts = dingsync_apply_object.attempts + 1, state = 'parked', statement = {}, message = {}",
+            "attempts = dingsync_apply_object.attempts + 1, \
+             state = CASE WHEN dingsync_apply_object.marks > {marks} THEN 'due' ELSE 'parked' END, \
+             statement = {}, message = {}",
             incoming("statement"),
             incoming("message")
         );
@@ -378,6 +433,24 @@ impl Conn {
             }
         }
         Ok(known.into_iter().collect())
+    }
+
+    /// Those of the objects that are parked.
+    pub(crate) async fn parked_apply(
+        &mut self,
+        corp_id: &str,
+        entity: Entity,
+        ids: &[String],
+    ) -> Result<Vec<String>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let state = ApplyState::Parked.label();
+        let same = [("corp_id", corp_id.into()), ("entity", entity.label().into()), ("state", state.into())];
+        let keys: Vec<Value> = ids.iter().map(Value::from).collect();
+        let rows = self.rows_listed("ding_id", "dingsync_apply_object", &same, "ding_id", &keys).await?;
+        let texts: Result<Vec<_>, _> = rows.iter().map(|row| row.text(0)).collect();
+        Ok(texts?.into_iter().flatten().collect())
     }
 
     /// The memberships of somebody that were put into the OA's tables.
@@ -438,5 +511,6 @@ fn object_of(row: &Row) -> Result<ApplyObject, StoreError> {
         attempts: row.integer(5)?.unwrap_or_default(),
         since: row.millisecond(6)?,
         marks: row.integer(7)?.unwrap_or_default(),
+        is_rekeyed: row.flag(8)?.unwrap_or_default(),
     })
 }

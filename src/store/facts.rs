@@ -213,6 +213,9 @@ impl Conn {
     ) -> Result<Option<Facts>, StoreError> {
         let (table, column) = table_of(entity);
         let columns = columns_of(entity);
+        if columns.is_empty() {
+            return Ok(None);
+        }
         let sql = format!("SELECT {} FROM {table} WHERE corp_id = ? AND {column} = ?", names(columns));
         let row = self.row(sql, args![corp_id, key(entity, id)]).await?;
         row.as_ref().map(|row| facts(columns, row)).transpose()

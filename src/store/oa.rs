@@ -446,6 +446,10 @@ mod tests {
             assert_eq!((found.0, found.1.as_str()), (expected, code), "{sql}");
         }
         assert!(!conn.is_broken());
+        conn.run("ALTER TABLE sys_user RENAME TO sys_person", &[]).await.unwrap();
+        let found = kind(&mut conn, insert, &[text("c"), OaValue::Null]).await;
+        assert_eq!((found.0, found.1.as_str()), ("mismatch", "SQLITE_ERROR"), "prepared before");
+        conn.run("ALTER TABLE sys_person RENAME TO sys_user", &[]).await.unwrap();
         let mut other = scene.open().await;
         other.begin().await.unwrap();
         assert_eq!(conn.begin().await.unwrap_err().kind_label(), "busy");

@@ -153,3 +153,42 @@ async fn a_robot_can_be_tried_and_what_is_wrong_with_it_is_said() {
     assert!(code == Some(64) && text.contains("must start with https"), "{text}");
     assert_eq!(sim.robot_messages().len(), 1);
 }
+
+const APPLY: &str = r#"
+[apply.oa.role]
+upsert = "INSERT INTO sys_role (role_id, name) VALUES (:oa_id, :name) ON CONFLICT (role_id) DO UPDATE SET name = excluded.name"
+[apply.oa.employee]
+upsert = "INSERT INTO sys_user (user_id, name, title) VALUES (:oa_id, :name, :title) ON CONFLICT (user_id) DO UPDATE SET name = excluded.name, title = excluded.title"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_keeps_the_oa_s_tables_from_being_written_is_told() {
+    let sim = simulator(30, 5, 1).await;
+    let mut daemon = daemon(&sim);
+    daemon.configure_more(APPLY);
+    assert_eq!(daemon.run(&["bootstrap"]).await.status.code(), Some(0));
+    let database = daemon.shared_database();
+    database.script(
+        "CREATE TABLE sys_role (role_id INTEGER PRIMARY KEY, name TEXT);
+         CREATE TABLE sys_user (user_id INTEGER PRIMARY KEY, name TEXT, title TEXT CHECK (title <> '顾问'))",
+    );
+    daemon.follow(&sim).await;
+    let follows = "SELECT count(*) FROM dingsync_apply WHERE phase = 'following'";
+    until("the tables follow", || database.number(follows) == 1).await;
+
+    edit(&sim, &people(&sim, 2), "顾问");
+    until("what is refused is told", || told(&sim, "个对象未能写入 OA 表") == 1).await;
+    edit(&sim, &people(&sim, 2), "经理");
+    until("its end is told", || told(&sim, "✔ 已恢复：OA 数据库不再拒绝任何对象") == 1).await;
+
+    database.script("ALTER TABLE sys_user RENAME TO sys_person");
+    edit(&sim, &people(&sim, 1), "助理");
+    let stands = "SELECT count(*) FROM dingsync_apply WHERE trouble = 'mismatch'";
+    until("the tables wait", || database.number(stands) == 1).await;
+    assert_eq!(told(&sim, "OA 表的写入已停止"), 0, "it does not last yet");
+    database.script("UPDATE dingsync_apply SET trouble_since = trouble_since - 301000");
+    until("that they wait is told", || told(&sim, "OA 表的写入已停止") == 1).await;
+    database.script("ALTER TABLE sys_person RENAME TO sys_user");
+    until("that they are written is told", || told(&sim, "✔ 已恢复：OA 表恢复写入") == 1).await;
+    assert_nobody_is_named(&sim);
+}

@@ -51,7 +51,7 @@ async fn report(app: &App, desk: &Desk, args: CheckArgs) -> Result<Exit, Failure
 fn failure(error: ApplyError) -> Failure {
     match error {
         ApplyError::Store(error) => error.into(),
-        error @ ApplyError::Oa { .. } => Failure::new(Exit::TryLater, error),
+        error => Failure::new(Exit::TryLater, error),
     }
 }
 

@@ -1,12 +1,14 @@
 //! `dingsync apply`: the OA's own tables.
 
 mod check;
+mod init;
 mod status;
 mod work;
 
 use clap::Subcommand;
 
 use self::check::{CheckArgs, check};
+use self::init::{InitArgs, init};
 use self::status::{StatusArgs, status};
 use self::work::{RetryArgs, rebuild, retry};
 use super::App;
@@ -23,6 +25,8 @@ pub(super) enum ApplyCommand {
     Rebuild,
     /// Try the statements on the OA's database and show what they would write; writes nothing
     Check(CheckArgs),
+    /// Propose statements for tables of the OA's, from the names and comments of their columns
+    Init(InitArgs),
 }
 
 pub(super) async fn apply(app: App, command: ApplyCommand) -> Result<Exit, Failure> {
@@ -31,6 +35,7 @@ pub(super) async fn apply(app: App, command: ApplyCommand) -> Result<Exit, Failu
         ApplyCommand::Retry(args) => retry(app, args).await,
         ApplyCommand::Rebuild => rebuild(app).await,
         ApplyCommand::Check(args) => check(app, args).await,
+        ApplyCommand::Init(args) => init(app, args).await,
     }
 }
 

@@ -46,6 +46,7 @@ async fn report(app: &App, desk: &Desk, limit: usize) -> Result<Exit, Failure> {
 fn print(status: &ApplyStatus) -> Result<(), Failure> {
     let ApplyStatus { corp, name, state, behind, due, parked, .. } = status;
     let state = match *state {
+        "waiting" if status.trouble.is_some() => "has not begun",
         "waiting" => "waits for the first pull",
         "walking" => "applies every object",
         _ => "follows the changes",

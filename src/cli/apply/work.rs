@@ -287,7 +287,7 @@ impl Look {
                 let object = reader.apply_object(corp_id, *entity, id).await?;
                 object.is_none_or(|object| object.state != ApplyState::Due.label())
             }
-            None => due == 0,
+            None => due == 0 && record.as_ref().is_none_or(|record| record.trouble.is_none()),
         };
         let waits = record.as_ref().is_none_or(|record| record.phase == ApplyPhase::Waiting) && {
             let corp = reader.corp(corp_id).await?;
@@ -298,6 +298,9 @@ impl Look {
 
     fn phase(&self) -> String {
         let record = self.record.as_ref();
+        if let Some(trouble) = record.and_then(|record| record.trouble.as_ref()) {
+            return format!("waiting for the OA's database ({})", trouble.kind);
+        }
         let walked = record.and_then(|record| record.walked.as_ref()).map(|(entity, _)| entity.as_str());
         match (record.map(|record| record.phase), walked) {
             (Some(ApplyPhase::Walking), Some(entity)) => {

@@ -141,8 +141,11 @@ fn oa(explanation: &Explanation) -> Result<(), Failure> {
     }
     if let Some(waiting) = &oa.waiting {
         let since = waiting.since.as_deref().unwrap_or("an unknown time");
-        let attempts = waiting.attempts;
-        rows.push([waiting.state.clone(), format!("since {since}, refused so often: {attempts}")]);
+        let refusals = match waiting.attempts {
+            0 => String::new(),
+            attempts => format!(", refusals: {attempts}"),
+        };
+        rows.push([waiting.state.clone(), format!("since {since}{refusals}")]);
         rows.extend(waiting.statement.clone().map(|statement| ["statement".to_owned(), statement]));
         rows.extend(waiting.message.clone().map(|message| ["refusal".to_owned(), message]));
     }

@@ -114,11 +114,28 @@ async fn named(shared: &Shared, corp: &Corp, entity: &str, id: &str) -> Result<(
     Ok((entity, answers::resolve(&shared.ops.store, &corp.corp_id, entity, id).await?))
 }
 
+/// The key of a row, as programs have it: most are numbers.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Key {
+    Number(i64),
+    Text(String),
+}
+
+impl Key {
+    fn text(self) -> String {
+        match self {
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Link {
     entity: String,
-    oa_id: String,
+    oa_id: Key,
     ding_id: String,
     #[serde(default)]
     replace: bool,
@@ -133,7 +150,7 @@ pub(super) async fn link(
     let corp = shared.corp(&corp)?;
     let Link { entity, oa_id, ding_id, replace } = body(request).await?;
     let (entity, ding_id) = named(&shared, corp, &entity, &ding_id).await?;
-    let wish = LinkWish { entity, ding_id, oa_id, replaces: replace };
+    let wish = LinkWish { entity, ding_id, oa_id: oa_id.text(), replaces: replace };
     let (store, requester) = (&shared.ops.store, shared.requester(&who));
     let link = answers::link(store, &corp.corp_id, wish, corp.filling.is_some(), &requester).await?;
     Ok((StatusCode::OK, Json(link)))
@@ -144,7 +161,7 @@ pub(super) async fn link(
 struct Unlink {
     entity: String,
     ding_id: String,
-    oa_id: Option<String>,
+    oa_id: Option<Key>,
 }
 
 pub(super) async fn unlink(
@@ -158,6 +175,7 @@ pub(super) async fn unlink(
     let (entity, ding_id) = named(&shared, corp, &entity, &ding_id).await?;
     let (store, requester) = (&shared.ops.store, shared.requester(&who));
     let (object, is_filled) = ((entity, ding_id.as_str()), corp.filling.is_some());
+    let oa_id = oa_id.map(Key::text);
     let link = answers::unlink(store, &corp.corp_id, object, oa_id.as_deref(), is_filled, &requester).await?;
     Ok((StatusCode::OK, Json(link)))
 }

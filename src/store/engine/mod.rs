@@ -70,7 +70,7 @@ impl Session {
     /// Takes a transaction back.
     pub(super) async fn roll_back(&mut self) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(session) => session.batch("ROLLBACK"),
+            Self::Sqlite(session) => session.roll_back(),
             Self::Postgres(session) => Box::pin(session.roll_back()).await,
             Self::Mysql(session) => Box::pin(session.batch("ROLLBACK", STATEMENT_PATIENCE)).await,
         }

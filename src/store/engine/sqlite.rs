@@ -42,6 +42,11 @@ impl Session {
         Ok(Self(connection))
     }
 
+    /// Takes the transaction back, unless a statement has done so: a trigger's `RAISE(ROLLBACK)`, a full disk.
+    pub(super) fn roll_back(&self) -> Result<(), StoreError> {
+        if self.0.is_autocommit() { Ok(()) } else { self.batch("ROLLBACK") }
+    }
+
     pub(super) fn batch(&self, script: &str) -> Result<(), StoreError> {
         Ok(self.0.execute_batch(script)?)
     }

@@ -1,6 +1,7 @@
 //! What operators and programs are told, by the command line and by the admin API, and who may ask.
 
 mod access;
+mod applied;
 mod commands;
 mod decisions;
 mod feed;

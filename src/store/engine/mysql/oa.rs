@@ -127,14 +127,19 @@ fn trouble_of(code: u16, state: &str) -> Trouble {
     match code {
         // A lock that is not given, a deadlock, a row or a table that was changed meanwhile; a statement that was ended
         // because it took too long; too many transactions, locks or prepared statements.
-        1020 | 1205 | 1206 | 1213 | 1317 | 1412 | 1461 | 1615 | 1637 | 1969 | 3024 | 3572 => Trouble::Busy,
+        1020 | 1037 | 1038 | 1135 | 1197 | 1205 | 1206 | 1213 | 1317 | 1412 | 1461 | 1615 | 1637 | 1969
+        | 3024 | 3572 => Trouble::Busy,
         1021 | 1041 | 1114 => Trouble::Full,
         1036 | 1290 | 1792 | 1836 | 3989 => Trouble::ReadOnly,
         1044 | 1142 | 1143 | 1227 | 1370 => Trouble::Denied,
         // Too many connections, no database, no access, a server that goes down, a killed connection, one that was silent
         // for too long, a broken line or disk.
-        1026
+        1015..=1017
+        | 1023
+        | 1024
+        | 1026
         | 1030
+        | 1034
         | 1040
         | 1042
         | 1043
@@ -146,6 +151,8 @@ fn trouble_of(code: u16, state: &str) -> Trouble {
         | 1129
         | 1130
         | 1158..=1161
+        | 1194
+        | 1195
         | 1203
         | 1226
         | 1698
@@ -153,13 +160,17 @@ fn trouble_of(code: u16, state: &str) -> Trouble {
         | 3118
         | 3159
         | 4031 => Trouble::Away,
-        // What a trigger or a procedure says, in whatever class.
-        1644 | 1645 => Trouble::Refused,
+        // What a trigger or a procedure says, in whatever class; a query in one that brings two rows, a row too large, a
+        // pattern that is none: it is these values.
+        1118 | 1139 | 1172 | 1644 | 1645 => Trouble::Refused,
         // Unknown names, wrong counts, what cannot be written to, collations that do not go together, generated columns.
         1046 | 1051 | 1052 | 1054 | 1060 | 1064 | 1066 | 1093 | 1109 | 1110 | 1111 | 1115 | 1136 | 1146
         | 1149 | 1193 | 1210 | 1222 | 1241 | 1247 | 1248 | 1267 | 1270 | 1271 | 1273 | 1288 | 1295 | 1305
-        | 1318 | 1348 | 1356 | 1442 | 1471 | 1582 | 1630 | 1906 | 3105 => Trouble::Mismatch,
+        | 1318 | 1348 | 1364 | 1665 | 1356 | 1442 | 1471 | 1582 | 1630 | 1906 | 3105 => Trouble::Mismatch,
         _ if state.starts_with("42") => Trouble::Mismatch,
+        // A node of a cluster that is not ready; a transaction that others of a cluster have refused.
+        _ if state.starts_with("08") => Trouble::Away,
+        _ if state.starts_with("40") => Trouble::Busy,
         _ => Trouble::Refused,
     }
 }
@@ -179,6 +190,10 @@ mod tests {
             (1146, "42S02", "mismatch"),
             (1176, "42000", "mismatch"),
             (1136, "21S01", "mismatch"),
+            (1047, "08S01", "away"),
+            (3101, "40000", "busy"),
+            (1364, "HY000", "mismatch"),
+            (1172, "42000", "refused"),
             (1406, "22001", "refused"),
             (1062, "23000", "refused"),
             (1644, "42000", "refused"),

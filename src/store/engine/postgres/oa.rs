@@ -263,7 +263,9 @@ impl From<Error> for OaError {
             message.push_str(more);
         }
         let code = database.code().code();
-        trouble_of(code).told(code.to_owned(), message)
+        let is_about_row = code == "42501" && message.contains("row-level security");
+        let trouble = if is_about_row { Trouble::Refused } else { trouble_of(code) };
+        trouble.told(code.to_owned(), message)
     }
 }
 
@@ -274,11 +276,13 @@ fn trouble_of(code: &str) -> Trouble {
         "53100" => Trouble::Full,
         // A serialization failure, a deadlock, a lock that is not given, an object in use, a statement that took too long; a
         // transaction that another statement has voided: these values are not to blame.
-        "40001" | "40P01" | "55P03" | "55006" | "57014" | "25P02" => Trouble::Busy,
+        "40P01" | "55P03" | "55006" | "57014" | "25P02" => Trouble::Busy,
+        _ if code.starts_with("40") => Trouble::Busy,
         // A transaction that was silent for too long: the connection is closed. A damaged file.
         "25P03" | "XX001" | "XX002" => Trouble::Away,
         // Not supported, or a plan that a changed table has made useless; a prepared statement that is not there.
-        "0A000" | "26000" => Trouble::Mismatch,
+        // A table without a replica identity, a view that cannot be written to.
+        "0A000" | "26000" | "55000" => Trouble::Mismatch,
         // Syntax and names, a schema that is not there.
         _ if code.starts_with("42") || code.starts_with("3F") => Trouble::Mismatch,
         // Connections, credentials, a database that is not there, a server that comes or goes, too little memory, the disk.

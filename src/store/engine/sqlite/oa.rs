@@ -60,7 +60,11 @@ impl Session {
     pub(in crate::store) fn foreign_run(&self, sql: &str, args: &[OaValue]) -> Result<OaAnswer, OaError> {
         let mut statement = self.0.prepare_cached(sql).map_err(|error| of(&error, Phase::Prepare))?;
         let writes = !statement.readonly();
-        let run = |error: Error| of(&error, Phase::Run);
+        // A statement that is kept is prepared anew in its first step, where the tables have changed meanwhile.
+        let run = |error: Error| {
+            let fits = self.0.prepare(sql).is_ok();
+            of(&error, if fits { Phase::Run } else { Phase::Prepare })
+        };
         if writes {
             self.0.prepare_cached(NOTE).and_then(|mut note| note.execute([])).map_err(run)?;
         }
