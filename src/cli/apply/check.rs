@@ -97,11 +97,12 @@ fn print_trial(trial: &Trial) -> Result<(), Failure> {
 }
 
 fn outcome(ran: &Ran) -> String {
-    match (ran.is_refused, ran.rows, ran.affected) {
-        (true, ..) => "refused".to_owned(),
-        (false, 0, written) => format!("{written} rows written"),
-        (false, found, 0) => format!("{found} rows found"),
-        (false, _, written) => format!("{written} rows written, their key told"),
+    let looks = ran.statement.ends_with(".find");
+    match (ran.is_refused, ran.rows) {
+        (true, _) => "refused".to_owned(),
+        (false, found) if looks => format!("{found} rows found"),
+        (false, 0) => format!("{} rows written", ran.affected),
+        (false, _) => format!("{} rows written, their key told", ran.affected),
     }
 }
 
