@@ -235,8 +235,8 @@ fn where_other_columns_are_unique_nobody_elses_row_is_written() {
     assert_eq!(
         upsert,
         [
-            "UPDATE staff SET\n  name = :name,\n  mobile = COALESCE(:mobile, mobile)\nWHERE id = :oa_id",
             "INSERT INTO staff (id, name, mobile)\nSELECT :oa_id, :name, :mobile\nFROM DUAL WHERE :oa_id IS NULL",
+            "UPDATE staff SET\n  name = :name,\n  mobile = COALESCE(:mobile, mobile)\nWHERE id = :oa_id",
         ]
     );
 }
