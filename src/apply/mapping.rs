@@ -236,6 +236,10 @@ impl Reading {
         {
             problems.push(Problem::of_key(&format!("{}.find", self.path), "must be a SELECT: it only looks"));
         }
+        if find.as_ref().is_some_and(|find| find.parameters().iter().any(|name| name == "oa_id")) {
+            let text = "names `oa_id`, which is what it is to bring: it would find nothing, ever";
+            problems.push(Problem::of_key(&format!("{}.find", self.path), text));
+        }
         PartMapping {
             find,
             upsert: self.statements("upsert", &written.upsert, problems),

@@ -42,7 +42,7 @@ async fn a_parameter_that_there_is_not_is_named() {
             "{bare}\n{}",
             toml_of(&replaced(&oa.mapping(), entity, statement, from, to))
         ));
-        for command in [&["serve"][..], &["apply", "status"], &["apply", "check"]] {
+        for command in [&["apply", "status"][..], &["apply", "check"], &["serve"]] {
             let output = run(&daemon, command, 64).await;
             let said = text(&output.stderr);
             for part in [key, to.trim_start_matches(':'), known] {
@@ -59,7 +59,7 @@ async fn a_parameter_that_there_is_not_is_named() {
         let mut mapping = oa.mapping();
         mapping[entity][key] = value;
         daemon.configure(&format!("{bare}\n{}", toml_of(&mapping)));
-        let said = text(&run(&daemon, &["serve"], 64).await.stderr);
+        let said = text(&run(&daemon, &["apply", "status"], 64).await.stderr);
         let named = if entity == "person" {
             "apply.oa.person".to_owned()
         } else {

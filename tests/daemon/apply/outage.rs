@@ -74,6 +74,8 @@ async fn a_database_that_is_away_is_waited_for() {
     let sim = simulator(60, 8, 3).await;
     let oa = Oa::apart();
     let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
+    // It lets nobody through when it goes.
+    let gate;
     if let Database::Sqlite(path) = &*oa.database {
         // Who has a file open does not notice that it is moved: it is away at a start.
         configured(&daemon, &oa, &oa.database.url());
@@ -94,7 +96,7 @@ async fn a_database_that_is_away_is_waited_for() {
     } else {
         let url: url::Url = oa.database.url().parse().expect("a URL");
         let port = url.port().expect("a port");
-        let gate = Gate::before(([127, 0, 0, 1], port).into()).await;
+        gate = Gate::before(([127, 0, 0, 1], port).into()).await;
         let through = oa.database.url().replace(&format!(":{port}/"), &format!(":{}/", gate.address.port()));
         configured(&daemon, &oa, &through);
         follow(&mut daemon, &sim).await;
