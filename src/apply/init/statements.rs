@@ -268,7 +268,16 @@ impl Draft<'_> {
         };
         let fields = self.fields();
         let beside = fields.iter().filter(|field| field.turn == Turn::Beside);
-        let beside = beside.map(|field| format!("{} = {}", self.name(field.column), field.value));
+        // Of who has given his userid to somebody else nothing is known but that.
+        let beside = beside.map(|field| {
+            let name = self.name(field.column);
+            let value = &field.value;
+            if value.starts_with(':') {
+                format!("{name} = COALESCE({value}, {name})")
+            } else {
+                format!("{name} = {value}")
+            }
+        });
         let assignments: Vec<String> =
             std::iter::once(format!("{} = {}", absence.column, absence.gone)).chain(beside).collect();
         Some(format!(
