@@ -351,7 +351,7 @@ impl Turn<'_> {
         object: &Object,
     ) -> Result<Option<String>, Fault> {
         let returned = answer.rows.into_iter().next().and_then(|row| row.into_iter().next().flatten());
-        if returned.is_some() {
+        if returned.is_some() || answer.affected == 0 {
             return Ok(returned);
         }
         // Before the generated number, which need not be the table's key.

@@ -122,7 +122,7 @@ impl<'c> Draft<'c> {
         if let Some(column) = self.one(M::DeletedAt) {
             let column = self.name(column);
             let condition = format!("{column} IS NULL");
-            let (here, gone) = ("NULL".to_owned(), ":updated_at".to_owned());
+            let (here, gone) = ("NULL".to_owned(), "COALESCE(:updated_at, CURRENT_TIMESTAMP)".to_owned());
             return Some(Absence { column, here, gone, is_instant: true, condition });
         }
         let column = self.one(M::Status)?;

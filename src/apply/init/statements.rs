@@ -134,11 +134,11 @@ impl Draft<'_> {
                 format!("{column} = {}", kept(field, &field.value, &column))
             })
             .collect();
-        let (is_missing, row) = if is_counted {
-            (":oa_id IS NULL".to_owned(), ":oa_id".to_owned())
+        let is_missing = if is_counted {
+            ":oa_id IS NULL".to_owned()
         } else {
-            let value = values[0].clone();
-            (format!("NOT EXISTS (SELECT 1 FROM {} WHERE {name} = {value})", self.table), value)
+            let value = values.first().map_or_else(String::new, Clone::clone);
+            format!("NOT EXISTS (SELECT 1 FROM {} WHERE {name} = {value})", self.table)
         };
         let insert = format!(
             "INSERT INTO {} ({})\nSELECT {}\nFROM DUAL WHERE {is_missing}",
@@ -146,9 +146,10 @@ impl Draft<'_> {
             wrapped(columns),
             wrapped(values)
         );
+        // After the first statement the key is known.
         let update =
-            format!("UPDATE {} SET\n  {}\nWHERE {name} = {row}", self.table, assignments.join(",\n  "));
-        vec![update, insert]
+            format!("UPDATE {} SET\n  {}\nWHERE {name} = :oa_id", self.table, assignments.join(",\n  "));
+        vec![insert, update]
     }
 
     fn member_upsert(&self, fields: &[Field<'_>]) -> String {
@@ -267,7 +268,16 @@ impl Draft<'_> {
         };
         let fields = self.fields();
         let beside = fields.iter().filter(|field| field.turn == Turn::Beside);
-        let beside = beside.map(|field| format!("{} = {}", self.name(field.column), field.value));
+        // Of who has given his userid to somebody else nothing is known but that.
+        let beside = beside.map(|field| {
+            let name = self.name(field.column);
+            let value = &field.value;
+            if value.starts_with(':') {
+                format!("{name} = COALESCE({value}, {name})")
+            } else {
+                format!("{name} = {value}")
+            }
+        });
         let assignments: Vec<String> =
             std::iter::once(format!("{} = {}", absence.column, absence.gone)).chain(beside).collect();
         Some(format!(

@@ -97,12 +97,14 @@ fn print_trial(trial: &Trial) -> Result<(), Failure> {
 }
 
 fn outcome(ran: &Ran) -> String {
-    let looks = ran.statement.ends_with(".find");
-    match (ran.is_refused, ran.rows) {
-        (true, _) => "refused".to_owned(),
-        (false, found) if looks => format!("{found} rows found"),
-        (false, 0) => format!("{} rows written", ran.affected),
-        (false, _) => format!("{} rows written, their key told", ran.affected),
+    let rows = |count: u64| format!("{count} row{}", if count == 1 { "" } else { "s" });
+    match (ran.is_refused, ran.rows as u64, ran.affected) {
+        (true, ..) => "refused".to_owned(),
+        (false, found, _) if ran.statement.split('.').next_back() == Some("find") => {
+            format!("finds {}", rows(found))
+        }
+        (false, 0, written) => format!("writes {}", rows(written)),
+        (false, _, written) => format!("writes {} and tells the key", rows(written)),
     }
 }
 
