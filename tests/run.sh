@@ -41,7 +41,8 @@ for engine in postgres mariadb mysql; do
   url="TEST_${engine^^}_URL"
   [ -n "${!url:-}" ] || continue
   echo "on $engine:"
-  DINGSYNC_TEST_ENGINE=$engine cargo test --locked --test daemon -- live:: events:: hostile:: catch_up:: pull::everybody pull::changes
+  DINGSYNC_TEST_ENGINE=$engine cargo test --locked --test daemon -- \
+    live:: events:: hostile:: catch_up:: apply:: pull::everybody pull::changes
 done
 
 echo "the rights of deploy/sql:"

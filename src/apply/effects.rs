@@ -48,6 +48,7 @@ impl Effects {
         match &self.link {
             Some(LinkChange::Linked { oa_id, by }) => {
                 conn.drop_link(corp_id, self.entity, id).await?;
+                conn.drop_removed_link(corp_id, self.entity, oa_id).await?;
                 conn.add_link(corp_id, self.entity, (id, oa_id), *by, self.now).await?;
             }
             Some(LinkChange::Removed) => {

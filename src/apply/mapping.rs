@@ -228,13 +228,17 @@ impl Reading {
         }
         let columns = written.when.keys().map(|column| ("when", column));
         for (what, column) in columns.chain(written.values.keys().map(|column| ("values", column))) {
-            self.refuse_unknown(&format!("{}.{what}.{column}", self.path), column, problems);
+            self.refuse_unknown(&format!("{}.{what}.{column}", self.path), column, column, problems);
         }
         let find = written.find.as_ref().and_then(|text| self.statement("find", text, problems));
         if let Some(find) = &find
             && !["SELECT", "WITH"].contains(&find.verb())
         {
             problems.push(Problem::of_key(&format!("{}.find", self.path), "must be a SELECT: it only looks"));
+        }
+        if find.as_ref().is_some_and(|find| find.parameters().iter().any(|name| name == "oa_id")) {
+            let text = "names `oa_id`, which is what it is to bring: it would find nothing, ever";
+            problems.push(Problem::of_key(&format!("{}.find", self.path), text));
         }
         PartMapping {
             find,
@@ -256,7 +260,7 @@ impl Reading {
                 let before = problems.len();
                 for parameter in statement.parameters() {
                     let name = parameter.strip_prefix("old_").unwrap_or(parameter);
-                    self.refuse_unknown(&key, name, problems);
+                    self.refuse_unknown(&key, parameter, name, problems);
                 }
                 problems.dedup();
                 (problems.len() == before).then_some(statement)
@@ -268,7 +272,8 @@ impl Reading {
         }
     }
 
-    fn refuse_unknown(&self, key: &str, name: &str, problems: &mut Vec<Problem>) {
+    /// `written` is the name with the `old_` that may stand before it.
+    fn refuse_unknown(&self, key: &str, written: &str, name: &str, problems: &mut Vec<Problem>) {
         let known = self.part.parameters();
         if known.contains(&name) {
             return;
@@ -276,7 +281,7 @@ impl Reading {
         let closest = known.iter().min_by_key(|known| strsim::levenshtein(known, name));
         let likely = closest.map_or_else(String::new, |closest| format!("; did you mean `{closest}`?"));
         let text = format!(
-            "names `{name}`, which is nothing that is known of {}{likely} There are {}",
+            "names `{written}`, which is nothing that is known of {}{likely} There are {}",
             self.part.label(),
             known.join(", ")
         );

@@ -384,7 +384,11 @@ impl Turn<'_> {
             return Err(Fault::refused(statement.name(), text));
         }
         let taken = self.store.reader().await?.link_of_row(self.corp_id, entity, key).await?;
-        match taken.filter(|link| link.ding_id != object.id) {
+        // Where rows are deleted for good, a key may be generated again: it is nobody's then.
+        let part = object.part().and_then(|part| self.mapping.part(part));
+        let deletes = part.is_some_and(|part| part.delete.iter().any(|one| one.verb() == "DELETE"));
+        let is_free = |link: &Link| !link.is_current() && deletes;
+        match taken.filter(|link| link.ding_id != object.id && !is_free(link)) {
             Some(link) => {
                 let text = format!(
                     "the row {key} is that of {label} {} already: `dingsync unlink {label} {}` if that is wrong",

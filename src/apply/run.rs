@@ -312,6 +312,8 @@ impl Applier {
             return Ok(());
         }
         match error {
+            // A server that is away says so in other words at every attempt.
+            Some(error) if error.kind() == "away" && known.is_some_and(|(kind, _)| kind == "away") => {}
             Some(error) => warn!(corp = self.corp, apply = self.mapping.name, %error, "the OA's tables wait"),
             None => info!(corp = self.corp, apply = self.mapping.name, "the OA's tables are followed again"),
         }

@@ -119,6 +119,18 @@ impl Conn {
         self.execute(sql, args![corp_id, entity.label(), ding_id]).await
     }
 
+    /// Forgets whose row it was that was deleted, and whose key another row has now.
+    pub(crate) async fn drop_removed_link(
+        &mut self,
+        corp_id: &str,
+        entity: Entity,
+        oa_id: &str,
+    ) -> Result<(), StoreError> {
+        let sql = "DELETE FROM ding_link \
+                   WHERE corp_id = ? AND entity = ? AND oa_id = ? AND removed_at IS NOT NULL";
+        self.execute(sql, args![corp_id, entity.label(), oa_id]).await
+    }
+
     /// Notes that the object of a link is gone, or there again.
     pub(crate) async fn set_link_removed(
         &mut self,

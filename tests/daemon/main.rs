@@ -6,6 +6,7 @@ mod compat;
 mod support;
 
 mod answers;
+mod apply;
 mod callback;
 mod catch_up;
 mod commands;

@@ -186,12 +186,13 @@ impl Daemon {
         command
     }
 
-    /// Runs a command to its end.
+    /// Runs a command to its end. One that does not end is killed, and fails the test.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = self.command(arguments);
-        tokio::task::spawn_blocking(move || command.output().expect("the command starts"))
-            .await
-            .expect("no panic")
+        let mut command = tokio::process::Command::from(self.command(arguments));
+        let output = command.kill_on_drop(true).output();
+        let ended = tokio::time::timeout(2 * PATIENCE, output).await;
+        assert!(ended.is_ok(), "{arguments:?} does not end");
+        ended.expect("an end").expect("the command starts")
     }
 
     /// Starts the daemon without waiting for anything.

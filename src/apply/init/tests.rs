@@ -12,8 +12,8 @@ const HR_SQLITE: &str = include_str!("../../../tests/data/apply/hr-sqlite.sql");
 fn table(script: &str, table: &str) -> (String, Vec<TableColumn>) {
     let lines = script.lines().skip_while(|line| *line != format!("CREATE TABLE {table} ("));
     let body: Vec<&str> = lines.skip(1).take_while(|line| !line.starts_with(')')).collect();
-    let end = script.lines().skip_while(|line| *line != format!("CREATE TABLE {table} ("));
-    let end = end.skip_while(|line| !line.starts_with(')')).next().unwrap_or_default();
+    let mut end = script.lines().skip_while(|line| *line != format!("CREATE TABLE {table} ("));
+    let end = end.find(|line| line.starts_with(')')).unwrap_or_default();
     let quoted = |line: &str| line.rsplit('\'').nth(1).unwrap_or_default().to_owned();
     let said_of = |column: &str| {
         let start = format!("COMMENT ON COLUMN {table}.{column} IS ");

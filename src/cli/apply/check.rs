@@ -100,7 +100,9 @@ fn outcome(ran: &Ran) -> String {
     let rows = |count: u64| format!("{count} row{}", if count == 1 { "" } else { "s" });
     match (ran.is_refused, ran.rows as u64, ran.affected) {
         (true, ..) => "refused".to_owned(),
-        (false, found, _) if ran.statement.ends_with(".find") => format!("finds {}", rows(found)),
+        (false, found, _) if ran.statement.split('.').next_back() == Some("find") => {
+            format!("finds {}", rows(found))
+        }
         (false, 0, written) => format!("writes {}", rows(written)),
         (false, _, written) => format!("writes {} and tells the key", rows(written)),
     }

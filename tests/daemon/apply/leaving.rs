@@ -1,0 +1,136 @@
+//! Who leaves, who comes back, and whose userid goes to somebody else.
+
+use dingsync::sim::{Change, Field};
+use serde_json::{Value, json};
+
+use super::{agrees, applied, change, daemon_and_oa, follow, is_applied, link, object, parked, run, told};
+use crate::reconcile::{leave, leavers};
+use crate::support::{is_at_rest, simulator};
+
+fn left(userid: &str) -> Change {
+    Change::PersonLeave { userid: userid.to_owned() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_is_deleted_only_where_a_link_is() {
+    let sim = simulator(60, 8, 8).await;
+    let (mut daemon, oa) = daemon_and_oa(&sim);
+    let edit =
+        Change::PersonEdit { userid: "00021".to_owned(), field: Field::JobNumber, value: "TWICE".to_owned() };
+    sim.change(&edit).expect("a change");
+    oa.script(
+        "INSERT INTO sys_user (user_name, password, nick_name, job_no) VALUES \
+         ('one', 'x', '其一', 'TWICE'), ('two', 'x', '其二', 'TWICE'), ('three', 'x', '其三', 'OTHER')",
+    );
+    daemon.start().await;
+    sim.set_callback(Some(daemon.callback_url("main")));
+    parked(&daemon, 1).await;
+    object(&told(&daemon).await, "employee", "00021");
+    let own =
+        || oa.rows("SELECT user_name, nick_name, job_no, del_flag FROM sys_user WHERE ding_userid IS NULL");
+    let before = own();
+    assert_eq!(before.len(), 3);
+
+    let user_id = oa.rows_of("00020")[0].0;
+    sim.change(&left("00020")).expect("a change");
+    sim.change(&left("00021")).expect("a change");
+    sim.settled().await;
+    // Who has gone is nobody's question any more.
+    applied(&daemon).await;
+    assert_eq!(oa.rows_of("00020"), [(user_id, "2".to_owned())]);
+    assert_eq!(own(), before, "of the two rows that might be his, none is touched");
+    assert_eq!(link(&daemon, "employee", "00021"), None);
+    assert_eq!(oa.number("SELECT count(*) FROM sys_user WHERE del_flag = '2'"), 1);
+    assert_eq!(oa.number(&format!("SELECT count(*) FROM sys_user_role WHERE user_id = {user_id}")), 0);
+    agrees(&daemon, &oa, &sim).await;
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_back_gets_his_row_back() {
+    let sim = simulator(60, 8, 9).await;
+    let (mut daemon, oa) = daemon_and_oa(&sim);
+    follow(&mut daemon, &sim).await;
+    let (user_id, mark) = oa.rows_of("00020").remove(0);
+    assert_eq!((mark.as_str(), link(&daemon, "employee", "00020")), ("0", Some((user_id, false))));
+    oa.script(
+        "UPDATE sys_user SET user_name = 'his login', password = 'his password' WHERE ding_userid = '00020'",
+    );
+    change(&sim, &daemon, &left("00020")).await;
+    assert_eq!(oa.rows_of("00020"), [(user_id, "2".to_owned())]);
+    assert_eq!(
+        link(&daemon, "employee", "00020"),
+        Some((user_id, true)),
+        "it is remembered whose row it was"
+    );
+    change(&sim, &daemon, &Change::PersonReturn { userid: "00020".to_owned() }).await;
+    agrees(&daemon, &oa, &sim).await;
+    assert_eq!(oa.rows_of("00020"), [(user_id, "0".to_owned())]);
+    assert_eq!(link(&daemon, "employee", "00020"), Some((user_id, false)));
+    let row = oa.user("00020");
+    assert_eq!((&row["user_name"], &row["password"]), (&json!("his login"), &json!("his password")));
+
+    // The same for a department.
+    change(&sim, &daemon, &Change::DepartmentCreate { name: "短命部".to_owned(), parent_id: 1 }).await;
+    let dept = oa.department("短命部");
+    let dept_id = dept["ding_dept_id"].as_i64().expect("a number");
+    change(&sim, &daemon, &Change::DepartmentRemove { dept_id, evacuate: false }).await;
+    assert_eq!(oa.department("短命部")["del_flag"], "2");
+    agrees(&daemon, &oa, &sim).await;
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recycled_userid_gets_a_row_of_its_own() {
+    let sim = simulator(60, 8, 10).await;
+    let (mut daemon, oa) = daemon_and_oa(&sim);
+    follow(&mut daemon, &sim).await;
+    let recycle =
+        |name: &str| Change::PersonRecycle { userid: "00020".to_owned(), name: Some(name.to_owned()) };
+    let (first, _) = oa.rows_of("00020").remove(0);
+    let former = oa.user("00020");
+    change(&sim, &daemon, &recycle("后来者")).await;
+    agrees(&daemon, &oa, &sim).await;
+    let rows = oa.rows_of("00020");
+    let (second, _) = rows[rows.len() - 1];
+    assert_eq!(rows, [(first, "2".to_owned()), (second, "0".to_owned())]);
+    assert_eq!(link(&daemon, "employee", "00020"), Some((second, false)));
+    let kept = oa.row(&format!("SELECT nick_name, ding_unionid FROM sys_user WHERE user_id = {first}"));
+    assert_eq!((&kept["nick_name"], &kept["ding_unionid"]), (&former["nick_name"], &former["ding_unionid"]));
+    let current = oa.row(&format!("SELECT nick_name FROM sys_user WHERE user_id = {second}"));
+    assert_eq!(current["nick_name"], "后来者");
+
+    // Also when the first one had left before.
+    change(&sim, &daemon, &left("00020")).await;
+    change(&sim, &daemon, &recycle("第三人")).await;
+    agrees(&daemon, &oa, &sim).await;
+    let rows = oa.rows_of("00020");
+    assert_eq!(rows.len(), 3, "{rows:?}");
+    assert_eq!(rows.iter().map(|(_, mark)| mark.as_str()).collect::<Vec<_>>(), ["2", "2", "0"]);
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_deleted_in_the_oa_before_it_is_approved() {
+    let sim = simulator(120, 12, 11).await;
+    let (mut daemon, oa) = daemon_and_oa(&sim);
+    daemon.configure_more("[guard]\nmax_deletions = 5\nmax_share = 0.04\nwindow = \"1h\"");
+    follow(&mut daemon, &sim).await;
+    sim.set_callback(None);
+    let gone = leavers(&sim, 30);
+    leave(&sim, &gone);
+    run(&daemon, &["reconcile", "--quick"], 2).await;
+    let count = |condition: &str| oa.number(&format!("SELECT count(*) FROM sys_user WHERE {condition}"));
+    let held = |status: &Value| {
+        let apply = &status["apply"];
+        status["queue"]["held"] == 30 && apply["behind"] == 0 && apply["due"] == 0
+    };
+    daemon.wait("main", "held deletions that are applied", held).await;
+    assert_eq!(count("del_flag = '2'"), 0, "nothing is deleted");
+    assert_eq!(count("gone_at IS NOT NULL"), 30, "and it is known who has gone");
+    run(&daemon, &["reconcile", "approve"], 0).await;
+    daemon.wait("main", "approved deletions", |status| is_at_rest(status) && is_applied(status)).await;
+    assert_eq!(count("del_flag = '2'"), 30);
+    agrees(&daemon, &oa, &sim).await;
+    daemon.stop().await;
+}
