@@ -1,6 +1,7 @@
 //! The OA's own tables, filled by statements that its people write.
 
 mod company;
+mod delivered;
 mod dependents;
 mod expected;
 mod leaving;
