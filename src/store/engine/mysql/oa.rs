@@ -162,11 +162,12 @@ fn trouble_of(code: u16, state: &str) -> Trouble {
         | 4031 => Trouble::Away,
         // What a trigger or a procedure says, in whatever class; a query in one that brings two rows, a row too large, a
         // pattern that is none: it is these values.
-        1118 | 1139 | 1172 | 1644 | 1645 => Trouble::Refused,
-        // Unknown names, wrong counts, what cannot be written to, collations that do not go together, generated columns.
+        // Whether collations go together depends on the characters of the value, too.
+        1118 | 1139 | 1172 | 1267 | 1270 | 1271 | 1644 | 1645 => Trouble::Refused,
+        // Unknown names, wrong counts, what cannot be written to, generated columns.
         1046 | 1051 | 1052 | 1054 | 1060 | 1064 | 1066 | 1093 | 1109 | 1110 | 1111 | 1115 | 1136 | 1146
-        | 1149 | 1193 | 1210 | 1222 | 1241 | 1247 | 1248 | 1267 | 1270 | 1271 | 1273 | 1288 | 1295 | 1305
-        | 1318 | 1348 | 1364 | 1665 | 1356 | 1442 | 1471 | 1582 | 1630 | 1906 | 3105 => Trouble::Mismatch,
+        | 1149 | 1193 | 1210 | 1222 | 1241 | 1247 | 1248 | 1273 | 1288 | 1295 | 1305 | 1318 | 1348 | 1364
+        | 1665 | 1356 | 1442 | 1471 | 1582 | 1630 | 1906 | 3105 => Trouble::Mismatch,
         _ if state.starts_with("42") => Trouble::Mismatch,
         // A node of a cluster that is not ready; a transaction that others of a cluster have refused.
         _ if state.starts_with("08") => Trouble::Away,
