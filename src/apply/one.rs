@@ -7,16 +7,11 @@ use super::check::Rehearsal;
 use super::effects::{Effects, Intent, LinkChange};
 use super::fault::{ApplyError, Fault, Refusal};
 use super::mapping::{Mapping, Part, PartMapping};
-use super::object::{Links, Look, Member, Named, Object, entity_of};
+use super::object::{Links, Look, Named, Object};
 use super::statement::Statement;
 use super::tree::Tree;
 use crate::clock::SharedClock;
-use crate::store::{Entity, Link, LinkedBy, LoggedChange, MemberOf, OaAnswer, OaConn, OaError, Store, Value};
-
-/// Keys that a conflict names at most.
-const KEYS_SHOWN: usize = 5;
-/// Characters of a key, as `ding_link.oa_id` holds them.
-const LONGEST_KEY: usize = 191;
+use crate::store::{Entity, Link, LoggedChange, MemberOf, OaAnswer, OaConn, OaError, Store, Value};
 
 /// What became of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -255,203 +250,6 @@ impl Turn<'_> {
         Err(Fault::refused(statement, text))
     }
 
-    /// Writes the row, and brings what becomes of its link.
-    async fn write_row(
-        &mut self,
-        object: &mut Object,
-        part: &PartMapping,
-        change: Option<&LoggedChange>,
-    ) -> Result<Option<LinkChange>, Fault> {
-        let (entity, is_insert) = (object.entity, change.is_some_and(|change| change.action == "insert"));
-        let former = object.link.as_ref().filter(|link| is_insert && !link.is_current());
-        let former = former.map(|link| link.oa_id.clone());
-        let known = object.link.as_ref().filter(|_| former.is_none());
-        let is_back = known.is_some_and(|link| !link.is_current());
-        let mut key = known.map(|link| link.oa_id.clone());
-        let mut linked_by = None;
-        if key.is_none() {
-            object.named.set("oa_id", None::<String>);
-            if let Some(find) = &part.find {
-                key = self.find(find, part, object).await?;
-                linked_by = key.is_some().then_some(LinkedBy::Find);
-            }
-        }
-        if let (Some(key), Some(_), Some(find)) = (&key, linked_by, &part.find) {
-            self.refuse_taken(find, entity, key, object, former.as_deref()).await?;
-        }
-        object.named.set("oa_id", key.clone());
-        for statement in &part.upsert {
-            let answer = self.run(statement, part, &object.named).await?;
-            if key.is_none()
-                && let Some(told) = self.told_key(answer, part, object).await?
-            {
-                self.refuse_taken(statement, entity, &told, object, former.as_deref()).await?;
-                object.named.set("oa_id", told.as_str());
-                key = Some(told);
-                linked_by = Some(LinkedBy::Key);
-            }
-        }
-        if let (None, Some(upsert)) = (&key, part.upsert.last()) {
-            let text = "the key of the row that it wrote is not known: let it end with RETURNING, or write a `find` \
-                        that brings the row afterwards";
-            return Err(Fault::refused(upsert.name(), text));
-        }
-        Ok(match (key, linked_by) {
-            (Some(oa_id), Some(by)) => Some(LinkChange::Linked { oa_id, by }),
-            _ if is_back => Some(LinkChange::Back),
-            _ => None,
-        })
-    }
-
-    /// The key of the row that is there already, if there is one.
-    pub(super) async fn find(
-        &mut self,
-        find: &Statement,
-        part: &PartMapping,
-        object: &Object,
-    ) -> Result<Option<String>, Fault> {
-        let answer = self.run(find, part, &object.named).await?;
-        let mut keys: Vec<String> =
-            answer.rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
-        keys.sort();
-        keys.dedup();
-        if keys.len() > 1 {
-            let shown: Vec<&str> = keys.iter().map(String::as_str).take(KEYS_SHOWN).collect();
-            let text = format!(
-                "it brings {} rows ({}): `dingsync link {} OA_ID {}` says which one is meant",
-                keys.len(),
-                shown.join(", "),
-                object.entity.label(),
-                object.id,
-            );
-            return Err(Fault::refused(find.name(), text));
-        }
-        Ok(keys.pop())
-    }
-
-    /// Ends what the removal of whoever had the id before left undone, before somebody else gets a row.
-    async fn remove_former(&mut self, object: &mut Object, effects: &mut Effects) -> Result<(), Fault> {
-        let named = object.named.clone();
-        object.blank();
-        self.remove(object, effects).await?;
-        object.named = named;
-        effects.link = None;
-        object.applied.clear();
-        if let Some(link) = &mut object.link {
-            link.removed_at = Some(effects.now);
-        }
-        Ok(())
-    }
-
-    /// The key of the row that was just written, if there is a way to it.
-    async fn told_key(
-        &mut self,
-        answer: OaAnswer,
-        part: &PartMapping,
-        object: &Object,
-    ) -> Result<Option<String>, Fault> {
-        let returned = answer.rows.into_iter().next().and_then(|row| row.into_iter().next().flatten());
-        if returned.is_some() || answer.affected == 0 {
-            return Ok(returned);
-        }
-        // Before the generated number, which need not be the table's key.
-        let found = match &part.find {
-            Some(find) => self.find(find, part, object).await?,
-            None => None,
-        };
-        Ok(found.or(answer.generated))
-    }
-
-    /// A row is one object's, and one person's.
-    async fn refuse_taken(
-        &mut self,
-        statement: &Statement,
-        entity: Entity,
-        key: &str,
-        object: &Object,
-        former: Option<&str>,
-    ) -> Result<(), Fault> {
-        if key.chars().count() > LONGEST_KEY {
-            let text = format!("the key of its row has more than {LONGEST_KEY} characters");
-            return Err(Fault::refused(statement.name(), text));
-        }
-        if former == Some(key) {
-            let (label, id) = (entity.label(), &object.id);
-            let text = format!(
-                "the row {key} is that of whoever had this id before: `dingsync link {label} {key} {id}` if it is the \
-                 same one, or let `find` pass over it"
-            );
-            return Err(Fault::refused(statement.name(), text));
-        }
-        let taken = self.store.reader().await?.link_of_row(self.corp_id, entity, key).await?;
-        // Where rows are deleted for good, a key may be generated again: it is nobody's then.
-        let part = object.part().and_then(|part| self.mapping.part(part));
-        let deletes = part.is_some_and(|part| part.delete.iter().any(|one| one.verb() == "DELETE"));
-        let is_free = |link: &Link| !link.is_current() && deletes;
-        match taken.filter(|link| link.ding_id != object.id && !is_free(link)) {
-            Some(link) => {
-                let text = format!(
-                    "the row {key} is that of {label} {} already: `dingsync unlink {label} {}` if that is wrong",
-                    link.ding_id,
-                    link.ding_id,
-                    label = entity.label(),
-                );
-                Err(Fault::refused(statement.name(), text))
-            }
-            None => Ok(()),
-        }
-    }
-
-    async fn write_members(
-        &mut self,
-        object: &Object,
-        of: MemberOf,
-        effects: &mut Effects,
-    ) -> Result<(), Fault> {
-        let (part, holder) = parts_of(of);
-        let Some(part) = self.mapping.part(part) else { return Ok(()) };
-        let holder_is_written = self.mapping.part(holder).is_some();
-        let wanted: Vec<(&Member, Named)> = object
-            .members(of)
-            .iter()
-            .filter(|member| !holder_is_written || member.other.as_ref().is_some_and(Link::is_current))
-            .map(|member| (member, member.named(of, object)))
-            .filter(|(_, named)| part.admits(|column| named.get(column)))
-            .collect();
-        let is_wanted = |id: i64| wanted.iter().any(|(member, _)| member.other_id == id);
-        self.remove_members(object, of, effects, |id| !is_wanted(id)).await?;
-        for (member, named) in wanted {
-            let mut written = 0;
-            for statement in &part.upsert {
-                written += self.run(statement, part, &named).await?.affected;
-            }
-            // What was there already is somebody else's, and stays when the membership ends.
-            let is_new = object.applied(of).iter().all(|applied| applied.other_id != member.other_id);
-            if is_new && written > 0 {
-                effects.members.push((of, member.other_id, true));
-            }
-        }
-        Ok(())
-    }
-
-    async fn remove_members(
-        &mut self,
-        object: &Object,
-        of: MemberOf,
-        effects: &mut Effects,
-        goes: impl Fn(i64) -> bool,
-    ) -> Result<(), Fault> {
-        let Some(part) = self.mapping.part(parts_of(of).0) else { return Ok(()) };
-        for member in object.applied(of).iter().filter(|member| goes(member.other_id)) {
-            let named = member.named(of, object);
-            for statement in &part.delete {
-                self.run(statement, part, &named).await?;
-            }
-            effects.members.push((of, member.other_id, false));
-        }
-        Ok(())
-    }
-
     /// Does what the mapping says of somebody who is gone.
     async fn remove(&mut self, object: &Object, effects: &mut Effects) -> Result<(), Fault> {
         for of in [MemberOf::Roles, MemberOf::Departments] {
@@ -468,7 +266,21 @@ impl Turn<'_> {
         Ok(())
     }
 
-    async fn run(
+    /// Ends what the removal of whoever had the id before left undone, before somebody else gets a row.
+    async fn remove_former(&mut self, object: &mut Object, effects: &mut Effects) -> Result<(), Fault> {
+        let named = object.named.clone();
+        object.blank();
+        self.remove(object, effects).await?;
+        object.named = named;
+        effects.link = None;
+        object.applied.clear();
+        if let Some(link) = &mut object.link {
+            link.removed_at = Some(effects.now);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn run(
         &mut self,
         statement: &Statement,
         part: &PartMapping,
@@ -505,13 +317,4 @@ impl Turn<'_> {
 fn last_statement(object: &Object, lives: bool) -> String {
     let label = object.part().map_or("employee", Part::label);
     format!("{label}.{}", if lives { "upsert" } else { "delete" })
-}
-
-/// The part that has the memberships, and the one that has what they are in.
-fn parts_of(of: MemberOf) -> (Part, Part) {
-    let part = match of {
-        MemberOf::Departments => Part::DepartmentMember,
-        MemberOf::Roles => Part::RoleMember,
-    };
-    (part, Part::of(entity_of(of)).unwrap_or(part))
 }

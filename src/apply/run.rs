@@ -12,6 +12,7 @@ use tracing::{info, warn};
 
 use super::fault::ApplyError;
 use super::mapping::{Mapping, Part};
+use super::notes::{BeginWalk, Introduce, NoteTrouble, Pass, Walked};
 use super::one::Turn;
 use super::tree::Tree;
 use crate::clock::SharedClock;
@@ -19,8 +20,8 @@ use crate::config::{self, ConfigError, Problem};
 use crate::lifecycle::Pulse;
 use crate::secret::Secret;
 use crate::store::{
-    ApplyPhase, ApplyRecord, ApplyState, BootstrapState, Conn, Entity, LoggedChange, OaConn, OaError,
-    Operation, Store, StoreError,
+    ApplyPhase, ApplyRecord, ApplyState, BootstrapState, Entity, LoggedChange, OaConn, OaError, Store,
+    StoreError,
 };
 
 /// How often is looked for changes.
@@ -425,76 +426,4 @@ fn zone_of(text: &str) -> TimeZone {
     let seconds = hours.parse().unwrap_or(0) * 3_600 + minutes.parse().unwrap_or(0) * 60;
     let seconds = if sign == "-" { -seconds } else { seconds };
     Offset::from_seconds(seconds).map_or(TimeZone::UTC, TimeZone::fixed)
-}
-
-struct Introduce {
-    corp_id: String,
-    name: String,
-}
-
-impl Operation for Introduce {
-    type Output = ();
-
-    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
-        conn.introduce_apply(&self.corp_id, &self.name).await
-    }
-}
-
-struct BeginWalk {
-    corp_id: String,
-    mapping: String,
-    place: String,
-    seq: Option<i64>,
-    walks: i64,
-}
-
-impl Operation for BeginWalk {
-    type Output = ();
-
-    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
-        let of = (self.mapping.as_str(), self.place.as_str());
-        conn.begin_apply_walk(&self.corp_id, of, self.seq, self.walks).await
-    }
-}
-
-struct Walked {
-    corp_id: String,
-    walked: Option<(String, String)>,
-}
-
-impl Operation for Walked {
-    type Output = ();
-
-    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
-        let walked = self.walked.as_ref().map(|(entity, id)| (entity.as_str(), id.as_str()));
-        conn.set_apply_walk(&self.corp_id, walked).await
-    }
-}
-
-struct Pass {
-    corp_id: String,
-    seq: i64,
-}
-
-impl Operation for Pass {
-    type Output = ();
-
-    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
-        conn.set_apply_seq(&self.corp_id, self.seq).await
-    }
-}
-
-struct NoteTrouble {
-    corp_id: String,
-    trouble: Option<(String, String)>,
-    now: jiff::Timestamp,
-}
-
-impl Operation for NoteTrouble {
-    type Output = ();
-
-    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
-        let trouble = self.trouble.as_ref().map(|(kind, text)| (kind.as_str(), text.as_str()));
-        conn.set_apply_trouble(&self.corp_id, trouble, self.now).await
-    }
 }
