@@ -128,6 +128,7 @@ impl Turn<'_> {
             );
             return Err(Fault::refused(statement.name(), text));
         }
+        self.refuse_neighbours(statement, entity, key).await?;
         let taken = self.store.reader().await?.link_of_row(self.corp_id, entity, key).await?;
         // Where rows are deleted for good, a key may be generated again: it is nobody's then.
         let part = object.part().and_then(|part| self.mapping.part(part));
@@ -145,5 +146,28 @@ impl Turn<'_> {
             }
             None => Ok(()),
         }
+    }
+
+    /// Nor is it that of another organisation which fills the same tables.
+    async fn refuse_neighbours(
+        &mut self,
+        statement: &Statement,
+        entity: Entity,
+        key: &str,
+    ) -> Result<(), Fault> {
+        let mut reader = self.store.reader().await?;
+        for neighbour in reader.neighbours_in_apply(self.corp_id, self.oa.place()).await? {
+            let theirs = reader.link_of_row(&neighbour, entity, key).await?;
+            if let Some(link) = theirs.filter(Link::is_current) {
+                let text = format!(
+                    "the row {key} is that of {} {} of the organisation {neighbour}, which fills the same tables: let \
+                     `find` tell the two apart",
+                    entity.label(),
+                    link.ding_id
+                );
+                return Err(Fault::refused(statement.name(), text));
+            }
+        }
+        Ok(())
     }
 }

@@ -253,6 +253,18 @@ impl Conn {
         self.execute(sql, args![kind, text, corp_id]).await
     }
 
+    /// Other organisations that fill the tables in the same place.
+    pub(crate) async fn neighbours_in_apply(
+        &mut self,
+        corp_id: &str,
+        place: &str,
+    ) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT corp_id FROM dingsync_apply WHERE place = ? AND corp_id <> ?";
+        let rows = self.rows(sql, args![place, corp_id]).await?;
+        let texts: Result<Vec<_>, _> = rows.iter().map(|row| row.text(0)).collect();
+        Ok(texts?.into_iter().flatten().collect())
+    }
+
     /// Asks for a walk over the whole mirror.
     pub async fn request_apply_walk(&mut self, corp_id: &str) -> Result<(), StoreError> {
         let sql = "UPDATE dingsync_apply SET walks_wanted = walks_wanted + 1 WHERE corp_id = ?";
