@@ -22,9 +22,12 @@ async fn everybody_is_there_after_the_first_start() {
     let bootstrap = &status["bootstrap"];
     assert_eq!((&bootstrap["employees"], &bootstrap["departments"]), (&json!(1_200), &json!(90)));
     assert!(bootstrap["started_at"].is_string() && bootstrap["finished_at"].is_string(), "{bootstrap}");
-    // The least that is possible (`contacts-api.md §10`, A3), and the lists that take one answer for large departments.
+    // The least that is possible (`contacts-api.md §10`, A3), and the lists that take one answer for large departments. A
+    // server may refuse a commit to let another one pass: what that was to store is read again.
     for (path, least) in [("department/listsub", 90), ("department/get", 90), ("user/get", 1_200)] {
-        assert_eq!(calls(&sim, &format!("/topapi/v2/{path}")), least, "{path}: {}", daemon.log());
+        let most = if daemon.database().is_server() { least + least / 50 } else { least };
+        let made = calls(&sim, &format!("/topapi/v2/{path}"));
+        assert!((least..=most).contains(&made), "{path}: {made}\n{}", daemon.log());
     }
     assert_eq!(calls(&sim, "/auth/scopes"), 1, "a metered call");
     daemon.stop().await;

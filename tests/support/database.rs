@@ -107,6 +107,11 @@ impl Database {
         }
     }
 
+    /// Whether several write there, each by a connection of its own.
+    pub(crate) fn is_server(&self) -> bool {
+        !matches!(self, Self::Sqlite(_))
+    }
+
     /// All rows of a query whose only argument, if it has one, is the organisation.
     pub(crate) fn rows(&self, sql: &str, corp_id: &str) -> Vec<Row> {
         self.query(sql, Some(corp_id).filter(|_| sql.contains('?')))

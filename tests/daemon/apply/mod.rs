@@ -8,6 +8,7 @@ mod leaving;
 mod links;
 mod mapping;
 mod names;
+mod neighbours;
 mod oa;
 mod outage;
 mod places;
