@@ -32,7 +32,7 @@ trap stop_servers EXIT
 start_servers
 
 # More at a time than cores: much of a test is waiting. But each has daemons of its own, and patience has an end.
-export RUST_TEST_THREADS="${RUST_TEST_THREADS:-8}"
+export RUST_TEST_THREADS="${RUST_TEST_THREADS:-6}"
 cargo test --locked "$@"
 [ $# = 0 ] || exit 0
 
