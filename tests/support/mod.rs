@@ -45,7 +45,7 @@ pub(crate) async fn simulator(users: usize, departments: usize, seed: u64) -> Si
 }
 
 /// The same with more options. It waits for the answer to a push as long as a test does for anything: how soon an answer
-/// comes is measured by the benchmarks, and says nothing on a machine that runs eight tests at a time.
+/// comes is measured by the benchmarks, and says nothing on a machine that runs several tests at a time.
 pub(crate) async fn simulator_of(options: Options) -> Sim {
     let options = Options { rate: 0, ..options };
     let sim = Sim::start(options, Arc::new(SystemClock)).await.expect("the simulator starts");
