@@ -1,11 +1,12 @@
 //! The follower: from a durable place in the change log, in its order; first, and whenever it is asked for, through the
 //! whole mirror.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::tz::{Offset, TimeZone};
-use tokio::sync::watch;
+use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -52,6 +53,14 @@ pub struct Applier {
     pub(super) zone: TimeZone,
     pub(super) store: Store,
     pub(super) clock: SharedClock,
+}
+
+/// Organisations that fill the tables in one place take turns: else two of them could find the same free row at once.
+static TURNS: LazyLock<Mutex<HashMap<String, Arc<AsyncMutex<()>>>>> = LazyLock::new(Mutex::default);
+
+fn turns_in(place: &str) -> Arc<AsyncMutex<()>> {
+    let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(turns.entry(place.to_owned()).or_default())
 }
 
 /// What keeps its worth from one step to the next.
@@ -259,6 +268,8 @@ impl Applier {
             hold.tree = Some(Tree::new(departments));
         }
         let (Some(oa), Some(tree)) = (&mut hold.oa, &hold.tree) else { return Ok(()) };
+        let turns = turns_in(oa.place());
+        let _ours = turns.lock().await;
         let mut turn = Turn {
             corp: &self.corp,
             corp_id: &self.corp_id,
