@@ -7,10 +7,7 @@ use serde_json::json;
 use super::lookup::row;
 use super::request::Requester;
 use super::{AnswerError, instant};
-use crate::store::{Conn, Entity, Link, LinkedBy, Operation, Store, StoreError};
-
-/// Characters of a key, as `ding_link.oa_id` holds them.
-const LONGEST_KEY: usize = 191;
+use crate::store::{Conn, Entity, LONGEST_KEY, Link, LinkedBy, Operation, Store, StoreError};
 
 /// A row of the OA's and its object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -6,15 +6,13 @@ use serde::Serialize;
 use super::effects::LinkChange;
 use super::fault::{ApplyError, Fault};
 use super::mapping::Part;
-use super::object::Links;
+use super::object::{Links, Object};
 use super::one::Turn;
-use super::run::Applier;
+use super::run::{Applier, WALK};
 use super::statement::Statement;
 use super::tree::Tree;
 use crate::store::{Entity, Link, OaAnswer, OaConn, OaError, OaValue};
 
-/// In this order objects are tried, so that those that others need are written first.
-const ORDER: [Entity; 3] = [Entity::Department, Entity::Role, Entity::Employee];
 /// How many objects are looked at for one that the mapping does not leave out.
 const CANDIDATES: usize = 200;
 
@@ -107,14 +105,15 @@ impl Applier {
     pub async fn check(&self, object: Option<(Entity, String)>) -> Result<CheckReport, ApplyError> {
         let mut oa = self.open().await?;
         let statements = self.check_statements(&mut oa).await?;
+        let tree = self.tree().await?;
         let mut trials = Vec::new();
         if statements.iter().all(|statement| statement.problem.is_none()) {
             match object {
-                Some((entity, id)) => trials.push(self.rehearse(&mut oa, entity, &id).await?),
+                Some((entity, id)) => trials.push(self.rehearse(&mut oa, &tree, entity, &id).await?),
                 None => {
-                    for entity in ORDER {
+                    for entity in WALK {
                         if self.mapping.part(part_of(entity)).is_some() {
-                            trials.push(self.rehearse_first(&mut oa, entity).await?);
+                            trials.push(self.rehearse_first(&mut oa, &tree, entity).await?);
                         }
                     }
                 }
@@ -138,10 +137,7 @@ impl Applier {
                 let problem = match oa.prepare(statement.sql()).await {
                     Ok(_) => None,
                     Err(error) if is_about_statement(&error) => Some(error.to_string()),
-                    Err(error) => {
-                        let statement = Some(statement.name().to_owned());
-                        return Err(ApplyError::Oa { statement, error });
-                    }
+                    Err(error) => return Err(ApplyError::of(statement.name(), error)),
                 };
                 checks.push(StatementCheck { statement: statement.name().to_owned(), parameters, problem });
             }
@@ -150,15 +146,19 @@ impl Applier {
     }
 
     /// The first object of a kind that is there and that the mapping writes.
-    async fn rehearse_first(&self, oa: &mut OaConn, entity: Entity) -> Result<Trial, ApplyError> {
+    async fn rehearse_first(
+        &self,
+        oa: &mut OaConn,
+        tree: &Tree,
+        entity: Entity,
+    ) -> Result<Trial, ApplyError> {
         let ids =
             self.store.reader().await?.object_ids_after(&self.corp_id, entity, None, CANDIDATES).await?;
-        let tree = Tree::new(self.store.reader().await?.department_tree(&self.corp_id).await?);
         for id in ids {
-            let mut turn = self.turn(oa, &tree);
+            let mut turn = self.rehearsing(oa, tree);
             let object = turn.look(entity, &id, None).await?;
             if object.is_current && turn.is_wanted(&object) {
-                return self.rehearse(oa, entity, &id).await;
+                return self.rehearse(oa, tree, entity, &id).await;
             }
         }
         let problem =
@@ -167,10 +167,15 @@ impl Applier {
         Ok(Trial { entity: entity.label(), id: None, oa_id: None, ran: Vec::new(), problem })
     }
 
-    async fn rehearse(&self, oa: &mut OaConn, entity: Entity, id: &str) -> Result<Trial, ApplyError> {
-        let tree = Tree::new(self.store.reader().await?.department_tree(&self.corp_id).await?);
+    async fn rehearse(
+        &self,
+        oa: &mut OaConn,
+        tree: &Tree,
+        entity: Entity,
+        id: &str,
+    ) -> Result<Trial, ApplyError> {
         oa.begin().await?;
-        let mut turn = self.turn(oa, &tree);
+        let mut turn = self.rehearsing(oa, tree);
         let tried = turn.rehearse(entity, id).await;
         let rehearsal = turn.rehearsal.take().unwrap_or_default();
         oa.roll_back().await?;
@@ -187,21 +192,10 @@ impl Applier {
         Ok(Trial { entity: entity.label(), id: Some(id.to_owned()), oa_id, ran: rehearsal.ran, problem })
     }
 
-    fn turn<'a>(&'a self, oa: &'a mut OaConn, tree: &'a Tree) -> Turn<'a> {
-        Turn {
-            corp: &self.corp,
-            corp_id: &self.corp_id,
-            mapping: &self.mapping,
-            zone: &self.zone,
-            store: &self.store,
-            clock: &self.clock,
-            tree,
-            oa,
-            seq: i64::MAX,
-            is_walking: true,
-            waiting: Vec::new(),
-            rehearsal: Some(Rehearsal::default()),
-        }
+    /// For a rehearsal the whole log has been applied.
+    fn rehearsing<'a>(&'a self, oa: &'a mut OaConn, tree: &'a Tree) -> Turn<'a> {
+        let rehearsal = Some(Rehearsal::default());
+        Turn { rehearsal, ..self.turn(oa, tree, i64::MAX, true) }
     }
 }
 
@@ -237,11 +231,7 @@ impl Turn<'_> {
 
     /// Whether `find` brings the row that was just written: if the process dies before it has noted the row's key in another
     /// database, nothing else does.
-    async fn finds_again(
-        &mut self,
-        object: &super::object::Object,
-        oa_id: &str,
-    ) -> Result<Option<String>, Fault> {
+    async fn finds_again(&mut self, object: &Object, oa_id: &str) -> Result<Option<String>, Fault> {
         let mapping = self.mapping;
         let Some(part) = object.part().and_then(|part| mapping.part(part)) else { return Ok(None) };
         let Some(find) = &part.find else { return Ok(None) };

@@ -43,6 +43,11 @@ impl From<OaError> for ApplyError {
 }
 
 impl ApplyError {
+    /// What the database said to a statement.
+    pub(super) fn of(statement: &str, error: OaError) -> Self {
+        Self::Oa { statement: Some(statement.to_owned()), error }
+    }
+
     /// The word in the status.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -84,7 +89,7 @@ impl Fault {
     /// What the database said to a statement.
     pub(super) fn of(statement: &str, error: OaError) -> Self {
         let OaError::Refused { code, message } = error else {
-            return Self::All(ApplyError::Oa { statement: Some(statement.to_owned()), error });
+            return Self::All(ApplyError::of(statement, error));
         };
         let message = match &code {
             Some(code) => format!("{message} ({code})"),

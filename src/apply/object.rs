@@ -4,14 +4,13 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde_json::json;
 
 use super::mapping::{Part, PartMapping};
 use super::statement::Statement;
 use super::tree::Tree;
 use crate::store::{
     ApplyObject, Conn, Entity, FactKind, Facts, Link, LoggedChange, MemberOf, OaValue, StoreError, Value,
-    columns_of, json_ids,
+    columns_of, json_ids, json_of,
 };
 
 const NULL: &Value = &Value::Null;
@@ -295,7 +294,7 @@ impl Look<'_> {
                 facts,
             };
             match of {
-                MemberOf::Departments => object.named.set("departments", Value::Json(departments(&facts))),
+                MemberOf::Departments => object.named.set("departments", Value::Json(json_of(&facts))),
                 MemberOf::Roles => object.named.set("roles", Value::Json(json_ids(&others))),
             }
             let members = others.iter().zip(facts).map(|(other, facts)| member(*other, facts)).collect();
@@ -349,25 +348,6 @@ fn other_id(facts: &Facts) -> i64 {
     match facts.first() {
         Some((_, Value::Integer(id))) => *id,
         _ => 0,
-    }
-}
-
-/// As in the change log.
-fn departments(memberships: &[Facts]) -> String {
-    let object = |facts: &Facts| {
-        let field = |(name, value): &(&'static str, Value)| ((*name).to_owned(), document(value));
-        serde_json::Value::Object(facts.iter().map(field).collect())
-    };
-    serde_json::Value::Array(memberships.iter().map(object).collect()).to_string()
-}
-
-fn document(value: &Value) -> serde_json::Value {
-    match value {
-        Value::Integer(number) => serde_json::from_str(json_ids(&[*number]).trim_matches(['[', ']']))
-            .unwrap_or(serde_json::Value::Null),
-        Value::Flag(flag) => json!(flag),
-        Value::Text(text) => json!(text),
-        _ => serde_json::Value::Null,
     }
 }
 

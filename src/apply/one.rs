@@ -13,17 +13,6 @@ use super::tree::Tree;
 use crate::clock::SharedClock;
 use crate::store::{Entity, Link, LoggedChange, MemberOf, OaAnswer, OaConn, OaError, Store, Value};
 
-/// What became of an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// Its row is as it is to be.
-    Applied,
-    /// It has no row, and is to have none.
-    Absent,
-    /// It is parked.
-    Parked,
-}
-
 /// Everything that it takes to apply objects.
 pub(super) struct Turn<'a> {
     pub(super) corp: &'a str,
@@ -51,9 +40,9 @@ impl Turn<'_> {
         entity: Entity,
         id: &str,
         change: Option<&LoggedChange>,
-    ) -> Result<Outcome, ApplyError> {
+    ) -> Result<(), ApplyError> {
         if change.is_none() && self.becomes_another(entity, id).await? {
-            return Ok(Outcome::Absent);
+            return Ok(());
         }
         let mut object = self.look(entity, id, change).await?;
         let ends = change.is_some_and(|change| change.action == "delete");
@@ -67,7 +56,7 @@ impl Turn<'_> {
         }
         let mut effects = self.effects(&object, change);
         match self.transact(&mut object, lives, change, &mut effects).await {
-            Ok(outcome) => Ok(outcome),
+            Ok(()) => Ok(()),
             Err(Fault::Refused(refusal)) => {
                 let given_back = self.give_back().await;
                 // The others see what the mirror says of it, whether its own row can say so or not.
@@ -75,8 +64,7 @@ impl Turn<'_> {
                 effects.members.clear();
                 effects.due = self.dependents(&object, change, &effects).await?;
                 self.park(effects, refusal).await?;
-                given_back?;
-                Ok(Outcome::Parked)
+                Ok(given_back?)
             }
             Err(Fault::All(error)) => {
                 // What is in the way may be that there is no connection to say it on.
@@ -175,22 +163,20 @@ impl Turn<'_> {
         lives: bool,
         change: Option<&LoggedChange>,
         effects: &mut Effects,
-    ) -> Result<Outcome, Fault> {
+    ) -> Result<(), Fault> {
         let is_linked = object.link.as_ref().is_some_and(Link::is_current);
         let has_members = object.applied.iter().any(|(_, members)| !members.is_empty());
         if !lives && !is_linked && !has_members {
             effects.due = self.dependents(object, change, effects).await?;
             self.store.write(effects.clone()).await?;
-            return Ok(Outcome::Absent);
+            return Ok(());
         }
         self.oa.begin().await?;
-        let outcome = if lives {
+        if lives {
             self.write(object, change, effects).await?;
-            Outcome::Applied
         } else {
             self.remove(object, effects).await?;
-            Outcome::Absent
-        };
+        }
         effects.due = self.dependents(object, change, effects).await?;
         // A deferred constraint speaks at the end: of this object all the same.
         let last = last_statement(object, lives);
@@ -202,7 +188,7 @@ impl Turn<'_> {
             self.oa.commit().await.map_err(|error| Fault::of(&last, error))?;
             self.store.write(effects.clone()).await?;
         }
-        Ok(outcome)
+        Ok(())
     }
 
     async fn note_intent(&mut self, effects: &Effects) -> Result<(), Fault> {

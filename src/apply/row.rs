@@ -6,12 +6,10 @@ use super::mapping::PartMapping;
 use super::object::Object;
 use super::one::Turn;
 use super::statement::Statement;
-use crate::store::{Entity, Link, LinkedBy, LoggedChange, OaAnswer};
+use crate::store::{Entity, LONGEST_KEY, Link, LinkedBy, LoggedChange, OaAnswer};
 
 /// Keys that a conflict names at most.
 const KEYS_SHOWN: usize = 5;
-/// Characters of a key, as `ding_link.oa_id` holds them.
-const LONGEST_KEY: usize = 191;
 
 impl Turn<'_> {
     /// Writes the row, and brings what becomes of its link.

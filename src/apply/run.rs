@@ -37,7 +37,7 @@ const TAKING_OVER: Duration = Duration::from_secs(90);
 /// Objects of one step.
 const BATCH: usize = 100;
 /// In this order a walk goes.
-const WALK: [Entity; 3] = [Entity::Department, Entity::Role, Entity::Employee];
+pub(super) const WALK: [Entity; 3] = [Entity::Department, Entity::Role, Entity::Employee];
 
 /// Fills the OA's tables with one organisation.
 #[derive(Debug, Clone)]
@@ -50,9 +50,9 @@ pub struct Applier {
     pub mapping: Mapping,
     url: Option<Secret>,
     time_zone: String,
-    pub(super) zone: TimeZone,
+    zone: TimeZone,
     pub(super) store: Store,
-    pub(super) clock: SharedClock,
+    clock: SharedClock,
 }
 
 /// Organisations that fill the tables in one place take turns: else two of them could find the same free row at once.
@@ -69,6 +69,11 @@ pub struct Hold {
     oa: Option<OaConn>,
     used: Option<Instant>,
     tree: Option<Tree>,
+    /// Of all that fill the tables in that place.
+    turns: Arc<AsyncMutex<()>>,
+    /// The last change that was applied.
+    seq: i64,
+    is_walking: bool,
 }
 
 /// Whether there is more to do at once.
@@ -125,10 +130,7 @@ impl Applier {
         for (_, part) in self.mapping.parts() {
             for statement in part.statements() {
                 let prepared = oa.prepare(statement.sql()).await;
-                prepared.map_err(|error| ApplyError::Oa {
-                    statement: Some(statement.name().to_owned()),
-                    error,
-                })?;
+                prepared.map_err(|error| ApplyError::of(statement.name(), error))?;
             }
         }
         Ok(oa)
@@ -158,6 +160,7 @@ impl Applier {
             hold.tree = None;
             return Ok(Step::More);
         }
+        (hold.seq, hold.is_walking) = (record.seq, record.phase != ApplyPhase::Following);
         let mut is_busy = !feed.changes.is_empty();
         for change in feed.changes.drain(..) {
             self.apply_change(hold, &change).await?;
@@ -166,7 +169,7 @@ impl Applier {
         is_busy |= !due.is_empty();
         for object in due {
             if let Some(entity) = Entity::of_label(&object.entity) {
-                self.apply_one(hold, entity, &object.ding_id).await?;
+                self.apply(hold, entity, &object.ding_id, None).await?;
             }
         }
         if record.phase == ApplyPhase::Walking {
@@ -215,7 +218,8 @@ impl Applier {
         if !oa.lock(&format!("dingsync apply {}", self.corp_id)).await? {
             return Ok(false);
         }
-        *hold = Hold { oa: Some(oa), used: Some(Instant::now()), tree: None };
+        let turns = turns_in(oa.place());
+        *hold = Hold { oa: Some(oa), used: Some(Instant::now()), turns, ..Hold::default() };
         Ok(true)
     }
 
@@ -240,8 +244,9 @@ impl Applier {
         if change.entity == Entity::Department.label() {
             hold.tree = None;
         }
+        hold.seq = change.seq;
         match Entity::of_label(&change.entity) {
-            Some(entity) => self.take(hold, entity, &change.entity_id, Some(change)).await,
+            Some(entity) => self.apply(hold, entity, &change.entity_id, Some(change)).await,
             None => Ok(self
                 .store
                 .write(Pass { corp_id: self.corp_id.clone(), seq: change.seq })
@@ -250,27 +255,38 @@ impl Applier {
         }
     }
 
-    async fn apply_one(&self, hold: &mut Hold, entity: Entity, id: &str) -> Result<(), ApplyError> {
-        self.take(hold, entity, id, None).await
-    }
-
-    async fn take(
+    async fn apply(
         &self,
         hold: &mut Hold,
         entity: Entity,
         id: &str,
         change: Option<&LoggedChange>,
     ) -> Result<(), ApplyError> {
-        let record = self.record().await?;
-        let seq = change.map_or(record.seq, |change| change.seq);
         if hold.tree.is_none() {
-            let departments = self.store.reader().await?.department_tree(&self.corp_id).await?;
-            hold.tree = Some(Tree::new(departments));
+            hold.tree = Some(self.tree().await?);
         }
         let (Some(oa), Some(tree)) = (&mut hold.oa, &hold.tree) else { return Ok(()) };
-        let turns = turns_in(oa.place());
-        let _ours = turns.lock().await;
-        let mut turn = Turn {
+        let _ours = hold.turns.lock().await;
+        self.turn(oa, tree, hold.seq, hold.is_walking).apply(entity, id, change).await?;
+        hold.used = Some(Instant::now());
+        Ok(())
+    }
+
+    /// The departments as they are now.
+    pub(super) async fn tree(&self) -> Result<Tree, StoreError> {
+        let departments = self.store.reader().await?.department_tree(&self.corp_id).await?;
+        Ok(Tree::new(departments))
+    }
+
+    /// What it takes to apply objects after the change `seq`.
+    pub(super) fn turn<'a>(
+        &'a self,
+        oa: &'a mut OaConn,
+        tree: &'a Tree,
+        seq: i64,
+        is_walking: bool,
+    ) -> Turn<'a> {
+        Turn {
             corp: &self.corp,
             corp_id: &self.corp_id,
             mapping: &self.mapping,
@@ -280,13 +296,10 @@ impl Applier {
             tree,
             oa,
             seq,
-            is_walking: record.phase != ApplyPhase::Following,
+            is_walking,
             waiting: Vec::new(),
             rehearsal: None,
-        };
-        turn.apply(entity, id, change).await?;
-        hold.used = Some(Instant::now());
-        Ok(())
+        }
     }
 
     /// Applies the next objects of a walk.
@@ -298,7 +311,7 @@ impl Applier {
         let entity = WALK[at];
         let ids = self.store.reader().await?.object_ids_after(&self.corp_id, entity, after, BATCH).await?;
         for id in &ids {
-            self.apply_one(hold, entity, id).await?;
+            self.apply(hold, entity, id, None).await?;
         }
         let walked = match (ids.last(), WALK.get(at + 1)) {
             (Some(last), _) => Some((entity.label().to_owned(), last.clone())),

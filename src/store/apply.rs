@@ -9,7 +9,7 @@ use super::change::Entity;
 use super::conn::Conn;
 use super::error::StoreError;
 use super::insert::Insert;
-use super::sql::{Row, Value, args};
+use super::sql::{Row, Value, args, texts_of};
 
 /// What is being done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -261,8 +261,7 @@ impl Conn {
     ) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT corp_id FROM dingsync_apply WHERE place = ? AND corp_id <> ?";
         let rows = self.rows(sql, args![place, corp_id]).await?;
-        let texts: Result<Vec<_>, _> = rows.iter().map(|row| row.text(0)).collect();
-        Ok(texts?.into_iter().flatten().collect())
+        texts_of(&rows)
     }
 
     /// Asks for a walk over the whole mirror.
@@ -313,7 +312,7 @@ impl Conn {
         row.as_ref().map(object_of).transpose()
     }
 
-    /// Gives an object its turn, whether it was parked or not.
+    /// Gives an object its turn.
     pub async fn mark_apply(
         &mut self,
         corp_id: &str,
@@ -321,15 +320,10 @@ impl Conn {
         ding_id: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let own = "dingsync_apply_object.marks + 1";
-        let sql = format!(
-            "INSERT INTO dingsync_apply_object (corp_id, entity, ding_id, state, since) VALUES (?, ?, ?, 'due', ?) {}",
-            self.dialect().merge("corp_id, entity, ding_id", &format!("state = 'due', marks = {own}")),
-        );
-        self.execute(sql, args![corp_id, entity.label(), ding_id, now.as_millisecond()]).await
+        self.mark_apply_all(corp_id, &[(entity, ding_id.to_owned())], now).await
     }
 
-    /// Gives objects their turn.
+    /// Gives objects their turn, whether they were parked or not.
     pub(crate) async fn mark_apply_all(
         &mut self,
         corp_id: &str,
@@ -440,9 +434,7 @@ impl Conn {
         let keys: Vec<Value> = ids.iter().map(Value::from).collect();
         let mut known = HashSet::new();
         for table in ["ding_link", "dingsync_apply_object"] {
-            for row in self.rows_listed("ding_id", table, &same, "ding_id", &keys).await? {
-                known.extend(row.text(0)?);
-            }
+            known.extend(texts_of(&self.rows_listed("ding_id", table, &same, "ding_id", &keys).await?)?);
         }
         Ok(known.into_iter().collect())
     }
@@ -461,8 +453,7 @@ impl Conn {
         let same = [("corp_id", corp_id.into()), ("entity", entity.label().into()), ("state", state.into())];
         let keys: Vec<Value> = ids.iter().map(Value::from).collect();
         let rows = self.rows_listed("ding_id", "dingsync_apply_object", &same, "ding_id", &keys).await?;
-        let texts: Result<Vec<_>, _> = rows.iter().map(|row| row.text(0)).collect();
-        Ok(texts?.into_iter().flatten().collect())
+        texts_of(&rows)
     }
 
     /// The memberships of somebody that were put into the OA's tables.

@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 
 use super::apply::MemberOf;
-use super::change::Entity;
+use super::change::{Entity, JsonObject, json_array};
 use super::conn::Conn;
 use super::error::StoreError;
-use super::sql::{Row, Value, args};
+use super::sql::{Row, Value, args, texts_of};
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,6 +159,15 @@ pub(crate) fn member_columns_of(of: MemberOf) -> &'static [FactColumn] {
 
 /// Named values.
 pub(crate) type Facts = Vec<(&'static str, Value)>;
+
+/// Rows as a JSON array, as the change log has it.
+pub(crate) fn json_of(rows: &[Facts]) -> String {
+    json_array(rows.iter().map(|row| {
+        let mut object = JsonObject::default();
+        row.iter().for_each(|(name, value)| object.field(name, value));
+        object
+    }))
+}
 
 /// A current department's place in the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -344,8 +353,6 @@ impl Conn {
     }
 
     async fn texts(&mut self, sql: &str, args: &[Value]) -> Result<Vec<String>, StoreError> {
-        let rows = self.rows(sql, args).await?;
-        let texts: Result<Vec<_>, _> = rows.iter().map(|row| row.text(0)).collect();
-        Ok(texts?.into_iter().flatten().collect())
+        texts_of(&self.rows(sql, args).await?)
     }
 }

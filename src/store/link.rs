@@ -9,6 +9,9 @@ use super::conn::Conn;
 use super::error::StoreError;
 use super::sql::{Row, Value, args};
 
+/// Characters of a key of the OA's.
+pub const LONGEST_KEY: usize = 191;
+
 /// How a link came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkedBy {

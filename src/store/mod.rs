@@ -58,7 +58,7 @@ use self::engine::address::{self, Target};
 pub use self::error::{Outage, StoreError};
 pub use self::events::{EventStretch, EventWish, StoredEvent};
 pub use self::exclusive::ExclusiveUse;
-pub(crate) use self::facts::{FactKind, Facts, TreeNode, columns_of, member_columns_of};
+pub(crate) use self::facts::{FactKind, Facts, TreeNode, columns_of, json_of, member_columns_of};
 pub use self::feed::{FeedPage, LoggedChange};
 pub use self::held::{HeldGroup, HeldRecord, HeldState};
 pub use self::inbox::{Arrival, Incoming};
@@ -66,7 +66,7 @@ pub use self::ledger::{
     ANSWER_LAG, CATALOGUE, Claim, ClaimWish, Confirm, Counts, Doubt, Expectations, Finish, Hint, Kind,
     LaneCount, ObjectState, Standing, Task, TaskPlace, TaskState,
 };
-pub use self::link::{Link, LinkedBy};
+pub use self::link::{LONGEST_KEY, Link, LinkedBy};
 use self::mirror::Fit;
 pub use self::mirror::{
     Department, Difference, Employee, Fate, FieldSet, FindBy, Json, LeaveOut, ListedOutcome, ListedPerson,

@@ -128,6 +128,12 @@ impl Row {
     }
 }
 
+/// The first column of rows, as far as it is given.
+pub(super) fn texts_of(rows: &[Row]) -> Result<Vec<String>, StoreError> {
+    let texts: Result<Vec<_>, _> = rows.iter().map(|row| row.text(0)).collect();
+    Ok(texts?.into_iter().flatten().collect())
+}
+
 fn unexpected(what: &str, column: usize) -> StoreError {
     StoreError::Schema(format!("column {column} of a result holds something else where {what} is expected"))
 }
