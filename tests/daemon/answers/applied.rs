@@ -42,7 +42,7 @@ fn name_in_oa(daemon: &Daemon, oa_id: &str) -> String {
 /// A company that is in the mirror, and nowhere else yet.
 async fn pulled() -> (Sim, Daemon) {
     let sim = simulator(30, 5, 1).await;
-    let daemon = Daemon::new(&[&sim], UNBOUNDED);
+    let daemon = Daemon::on("sqlite", &[&sim], UNBOUNDED);
     daemon.configure_more(super::TOKENS);
     run(&daemon, 64, &["apply", "status"]).await;
     daemon.configure_more(MAPPING);
