@@ -18,7 +18,7 @@ use crate::dingtalk::Class;
 use crate::lane::Lane;
 use crate::store::{
     ANSWER_LAG, Action, Claim, Conn, Entity, Expectations, Fate, FieldSet, Finish, LeaveOut as _, Membership,
-    Operation, Person, Stamp, Standing, StoreError, Stored,
+    Operation, Person, RoleMembership, Stamp, Standing, StoreError, Stored,
 };
 
 /// After values were kept because a field permission seems to be gone: that verdict is then outdated.
@@ -69,9 +69,10 @@ impl Context {
 
     pub(super) async fn work_on_employee(&self, claim: &Claim) -> Result<(), WorkError> {
         let look = self.look_at_person(claim.lane, &claim.object_id).await?;
-        let finish =
-            FinishEmployee { claim: claim.clone(), look, guard: self.guard, stamp: self.stamp(claim) };
+        let stamp = self.stamp(claim);
+        let finish = FinishEmployee { claim: claim.clone(), look, guard: self.guard, stamp: stamp.clone() };
         let done = self.write(finish).await?;
+        self.settle_new_roles(&claim.object_id, &done.new_roles, &stamp).await?;
         if done.recycled {
             tracing::warn!(
                 corp = self.name,
@@ -79,6 +80,27 @@ impl Context {
             );
         }
         self.note_done(claim, done.finish);
+        Ok(())
+    }
+
+    /// What a role's list says of somebody may have come while his first membership in it was being written.
+    async fn settle_new_roles(
+        &self,
+        userid: &str,
+        written: &[RoleMembership],
+        stamp: &Stamp,
+    ) -> Result<(), StoreError> {
+        if written.is_empty() {
+            return Ok(());
+        }
+        let role_ids: Vec<i64> = written.iter().map(|role| role.role_id).collect();
+        let said = self.store.reader().await?.role_scopes_of(&self.corp_id, userid, &role_ids).await?;
+        for role in written {
+            let said = said.iter().find(|(role_id, _)| *role_id == role.role_id).map(|(_, said)| said);
+            if said != role.manage_dept_ids.as_ref() {
+                self.settle_role_scopes(role.role_id, vec![userid.to_owned()], stamp.clone()).await?;
+            }
+        }
         Ok(())
     }
 }
@@ -113,13 +135,9 @@ pub(super) fn settle(
     };
     let same = before.filter(|_| fate == Fate::Lives);
     for role in &mut person.roles {
-        // The role's member list is what says this; only for a role that is new here its last word is looked up.
-        let stored = same.and_then(|same| same.row.roles.iter().find(|known| known.role_id == role.role_id));
+        // Only the role's member list says this.
         let listed = scopes.iter().find(|(role_id, _)| *role_id == role.role_id);
-        role.manage_dept_ids = match stored {
-            Some(stored) => stored.manage_dept_ids.clone(),
-            None => listed.map(|(_, departments)| departments.clone()),
-        };
+        role.manage_dept_ids = listed.map(|(_, departments)| departments.clone());
     }
     let mut stored_main = None;
     if let Some(before) = same {
@@ -166,6 +184,8 @@ struct Done {
     finish: Finish,
     /// Another person has the userid than before.
     recycled: bool,
+    /// Memberships in roles that the person had not had here.
+    new_roles: Vec<RoleMembership>,
 }
 
 impl Operation for FinishEmployee {
@@ -175,6 +195,7 @@ impl Operation for FinishEmployee {
         let userid = self.claim.object_id.as_str();
         let before = conn.employee(&self.stamp.corp_id, userid).await?;
         let mut recycled = false;
+        let mut new_roles = Vec::new();
         let reading = match &self.look {
             Look::Hidden => Reading::of(Standing::Hidden, None),
             Look::Gone => {
@@ -188,6 +209,9 @@ impl Operation for FinishEmployee {
                 let replaced = fate == Fate::Replaced;
                 recycled = before.as_ref().is_some_and(|before| replaced && !is_erased(&before.row));
                 let action = conn.write_employee(userid, before.as_ref(), &after, fate, &self.stamp).await?;
+                let had: &[RoleMembership] = before.as_ref().map_or(&[], |before| &before.row.roles);
+                new_roles = after.roles.clone();
+                new_roles.retain(|role| had.iter().all(|known| known.role_id != role.role_id));
                 guard::release(conn, &self.claim, &self.stamp.corp_id, Entity::Employee).await?;
                 if let Some(before) = &before {
                     // Who left and is there may have left and come back before anybody looked.
@@ -213,7 +237,7 @@ impl Operation for FinishEmployee {
         };
         let finish = conclude(&self.claim, reading, self.stamp.now);
         conn.finish(&self.claim, &finish, self.stamp.now);
-        Ok(Done { finish, recycled })
+        Ok(Done { finish, recycled, new_roles })
     }
 }
 
@@ -282,6 +306,22 @@ mod tests {
         assert_eq!(fate, Fate::Lives);
         let ids: Vec<i64> = settled.departments.iter().map(|membership| membership.dept_id).collect();
         assert_eq!((ids.as_slice(), settled.row.main_dept_id), ([2, 5].as_slice(), Some(5)));
+    }
+
+    #[test]
+    fn the_managed_departments_are_what_the_role_s_list_last_said() {
+        let with = |manage_dept_ids: Option<&str>| Person {
+            roles: vec![RoleMembership { role_id: 7, manage_dept_ids: manage_dept_ids.map(str::to_owned) }],
+            ..Person::default()
+        };
+        let settled = |stored_ids, scopes: &[(i64, String)]| {
+            let before = stored(with(stored_ids));
+            settle(Some(&before), &answer(with(None)), scopes, Timestamp::UNIX_EPOCH).0.roles
+        };
+        // What was written beside the list's read may have missed it.
+        assert_eq!(settled(None, &[(7, "[3]".to_owned())]), with(Some("[3]")).roles);
+        assert_eq!(settled(Some("[2]"), &[(7, "[3]".to_owned())]), with(Some("[3]")).roles);
+        assert_eq!(settled(Some("[2]"), &[(8, "[3]".to_owned())]), with(None).roles);
     }
 
     #[test]

@@ -132,6 +132,23 @@ impl Context {
         Ok(())
     }
 
+    /// Looks once more at what a role's list said of some people, after a transaction that wrote either this or that they
+    /// have the role: neither of two that run at once sees what the other one writes.
+    pub(super) async fn settle_role_scopes(
+        &self,
+        role_id: i64,
+        userids: Vec<String>,
+        stamp: Stamp,
+    ) -> Result<(), StoreError> {
+        let mut reader = self.store.reader().await?;
+        let outdated = reader.outdated_role_scopes(&self.corp_id, role_id, &userids).await?;
+        drop(reader);
+        if outdated.is_empty() {
+            return Ok(());
+        }
+        self.write(SpreadScopes { role_id, userids, stamp }).await
+    }
+
     /// A number that tells one read of a member list from the others.
     fn new_reading(&self) -> i64 {
         (self.random.number() >> 1) as i64
@@ -161,7 +178,10 @@ impl Context {
                 forget: next.is_none(),
                 seen: if next.is_none() { seen.take() } else { None },
             };
+            let userids: Vec<String> = page.page.iter().map(|listed| listed.userid.clone()).collect();
+            let stamp = page.stamp.clone();
             let finish = self.write(page).await?;
+            self.settle_role_scopes(role_id, userids, stamp).await?;
             match next {
                 Some(next) => offset = next,
                 None => {
@@ -357,9 +377,10 @@ impl Operation for MemberPage {
 
     async fn run(&self, conn: &mut Conn) -> Result<Finish, StoreError> {
         let Stamp { corp_id, now, .. } = &self.stamp;
-        let (strangers, changed) =
-            conn.write_role_scopes(self.role_id, &self.page, self.reading, &self.stamp).await?;
-        self.mark_strangers(conn, &strangers).await?;
+        conn.keep_role_scopes(corp_id, self.role_id, &self.page, self.reading).await?;
+        let listed: Vec<String> = self.page.iter().map(|listed| listed.userid.clone()).collect();
+        let changed = conn.spread_role_scopes(self.role_id, &listed, &self.stamp).await?;
+        self.mark_strangers(conn, listed).await?;
         if let Some(seen) = &self.seen {
             self.mark_former(conn, seen).await?;
         }
@@ -411,21 +432,36 @@ impl MemberPage {
     }
 
     /// People whose own read did not show the role: one of the two answers is outdated.
-    async fn mark_strangers(&self, conn: &mut Conn, strangers: &[String]) -> Result<(), StoreError> {
+    async fn mark_strangers(&self, conn: &mut Conn, mut listed: Vec<String>) -> Result<(), StoreError> {
         let Stamp { corp_id, now, .. } = &self.stamp;
-        let standings = conn.standings(corp_id, Kind::Employee, strangers).await?;
-        let mut read: Vec<String> = strangers.to_vec();
-        read.retain(|userid| {
+        let standings = conn.standings(corp_id, Kind::Employee, &listed).await?;
+        listed.retain(|userid| {
             let standing = standings.iter().find(|known| known.0 == *userid).map(|known| known.1);
             !matches!(standing, Some(Standing::Unread | Standing::Hidden))
         });
-        // Whoever was read for the first time between these two looks has the role by now.
-        let holders = conn.role_holders_among(corp_id, self.role_id, &read).await?;
-        let hints: Vec<Hint> = read
+        // Looked at last: whoever counts as read has all that his read brought by now.
+        let holders = conn.role_holders_among(corp_id, self.role_id, &listed).await?;
+        let hints: Vec<Hint> = listed
             .into_iter()
             .filter(|userid| !holders.contains(userid))
             .map(|userid| Hint { lane: Lane::Background, ..self.claim.hint(Kind::Employee, userid) })
             .collect();
         conn.hint(corp_id, &hints, *now).await
+    }
+}
+
+/// Makes memberships say what their role's list last said.
+struct SpreadScopes {
+    role_id: i64,
+    userids: Vec<String>,
+    stamp: Stamp,
+}
+
+impl Operation for SpreadScopes {
+    type Output = ();
+
+    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
+        conn.spread_role_scopes(self.role_id, &self.userids, &self.stamp).await?;
+        Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! `ding_role_group`, `ding_role`, and what role lists say of their members.
 
+use std::collections::HashMap;
+
 use super::super::change::{Action, Entity};
 use super::super::error::StoreError;
 use super::super::sql::{Value, args, key_lists, placeholders};
@@ -146,40 +148,75 @@ impl Conn {
         Ok(roles)
     }
 
-    /// Takes a page of a role's member list: the only writer of `manage_dept_ids`. Brings the listed people whom the
-    /// mirror does not know to have the role, and whether anything changed. `reading` tells this read of the list from
-    /// the one before.
-    pub async fn write_role_scopes(
+    /// Keeps what a page of a role's member list says. `reading` tells this read of the list from the one before.
+    pub async fn keep_role_scopes(
         &mut self,
+        corp_id: &str,
         role_id: i64,
         page: &[RoleScope],
         reading: i64,
-        stamp: &Stamp,
-    ) -> Result<(Vec<String>, bool), StoreError> {
-        let corp_id = &stamp.corp_id;
-        let members = self.role_members_among(corp_id, role_id, page).await?;
-        let mut strangers = Vec::new();
-        let mut changed = false;
+    ) -> Result<(), StoreError> {
+        let mut without = Vec::new();
         for listed in page {
-            if let Some(departments) = &listed.manage_dept_ids {
-                let columns = ["manage_dept_ids", "seen_in"];
-                let sql = format!(
-                    "INSERT INTO dingsync_role_scope \
-                     (corp_id, role_id, userid, manage_dept_ids, seen_in) VALUES (?, ?, ?, ?, ?) {}",
-                    self.dialect().overwrite("corp_id, role_id, userid", &columns),
-                );
-                self.execute(sql, args![corp_id, role_id, &listed.userid, departments, reading]).await?;
-            }
-            match members.iter().find(|(userid, _)| *userid == listed.userid) {
-                Some((_, known)) if *known == listed.manage_dept_ids => {}
-                Some(_) => {
-                    changed = true;
-                    self.write_role_scope(role_id, listed, stamp).await?;
-                }
-                None => strangers.push(listed.userid.clone()),
-            }
+            let Some(departments) = &listed.manage_dept_ids else {
+                without.push(Value::from(&listed.userid));
+                continue;
+            };
+            let sql = format!(
+                "INSERT INTO dingsync_role_scope \
+                 (corp_id, role_id, userid, manage_dept_ids, seen_in) VALUES (?, ?, ?, ?, ?) {}",
+                self.dialect().overwrite("corp_id, role_id, userid", &["manage_dept_ids", "seen_in"]),
+            );
+            self.execute(sql, args![corp_id, role_id, &listed.userid, departments, reading]).await?;
         }
-        Ok((strangers, changed))
+        for list in key_lists(&without) {
+            let sql = format!(
+                "DELETE FROM dingsync_role_scope WHERE userid IN ({}) AND corp_id = ? AND role_id = ?",
+                placeholders(list.len()),
+            );
+            let args: Vec<Value> = list.into_iter().chain([corp_id.into(), role_id.into()]).collect();
+            self.execute(sql, &args).await?;
+        }
+        Ok(())
+    }
+
+    /// Of some people, those who have a role with other managed departments than its list last said, each with what it
+    /// said.
+    pub async fn outdated_role_scopes(
+        &mut self,
+        corp_id: &str,
+        role_id: i64,
+        userids: &[String],
+    ) -> Result<Vec<RoleScope>, StoreError> {
+        let keys: Vec<Value> = userids.iter().map(Value::from).collect();
+        let same = [("corp_id", corp_id.into()), ("role_id", role_id.into())];
+        let columns = "userid, manage_dept_ids";
+        let said = self.rows_listed(columns, "dingsync_role_scope", &same, "userid", &keys).await?;
+        let said: HashMap<String, String> = said
+            .iter()
+            .map(|row| Ok(row.text(0)?.zip(row.text(1)?)))
+            .filter_map(Result::transpose)
+            .collect::<Result<_, StoreError>>()?;
+        let members = self.role_members_among(corp_id, role_id, &keys).await?;
+        let outdated = members.into_iter().filter_map(|(userid, stored)| {
+            let manage_dept_ids = said.get(&userid).cloned();
+            (manage_dept_ids != stored).then_some(RoleScope { userid, manage_dept_ids })
+        });
+        Ok(outdated.collect())
+    }
+
+    /// Makes the memberships of some people say what their role's list last said, and brings whether that changed any.
+    pub async fn spread_role_scopes(
+        &mut self,
+        role_id: i64,
+        userids: &[String],
+        stamp: &Stamp,
+    ) -> Result<bool, StoreError> {
+        let outdated = self.outdated_role_scopes(&stamp.corp_id, role_id, userids).await?;
+        for scope in &outdated {
+            self.write_role_scope(role_id, scope, stamp).await?;
+        }
+        Ok(!outdated.is_empty())
     }
 
     /// Forgets what earlier reads of a role's member list said and this one did not.
@@ -202,7 +239,8 @@ impl Conn {
         role_id: i64,
         page: &[RoleScope],
     ) -> Result<Vec<(String, Option<Difference>)>, StoreError> {
-        let members = self.role_members_among(corp_id, role_id, page).await?;
+        let keys: Vec<Value> = page.iter().map(|listed| Value::from(&listed.userid)).collect();
+        let members = self.role_members_among(corp_id, role_id, &keys).await?;
         let json = |departments: &Option<String>| departments.clone().unwrap_or_else(|| "null".to_owned());
         let mut differing = Vec::new();
         for listed in page {
@@ -239,13 +277,12 @@ impl Conn {
         &mut self,
         corp_id: &str,
         role_id: i64,
-        page: &[RoleScope],
+        userids: &[Value],
     ) -> Result<Vec<(String, Option<String>)>, StoreError> {
-        let keys: Vec<Value> = page.iter().map(|listed| listed.userid.as_str().into()).collect();
         let mut members = Vec::new();
         let (table, columns) = ("ding_employee_role", "userid, manage_dept_ids");
         let same = [("corp_id", corp_id.into()), ("role_id", role_id.into())];
-        for row in self.rows_listed(columns, table, &same, "userid", &keys).await? {
+        for row in self.rows_listed(columns, table, &same, "userid", userids).await? {
             members.push((row.text(0)?.unwrap_or_default(), row.text(1)?));
         }
         Ok(members)
