@@ -69,8 +69,9 @@ pub use self::ledger::{
 pub use self::link::{LONGEST_KEY, Link, LinkedBy};
 use self::mirror::Fit;
 pub use self::mirror::{
-    Department, Difference, Employee, Fate, FieldSet, FindBy, Json, LeaveOut, ListedOutcome, ListedPerson,
-    Membership, Person, Role, RoleGroup, RoleMembership, RoleScope, Scrubbed, Stamp, Stored, Whose,
+    Department, Difference, DifferingMember, Employee, Fate, FieldSet, FindBy, Json, LeaveOut, ListedOutcome,
+    ListedPerson, Membership, Person, Role, RoleGroup, RoleMembership, RoleScope, Scrubbed, Stamp, Stored,
+    Whose,
 };
 pub use self::notice::Notice;
 pub use self::oa::{OaAnswer, OaConn, OaError, OaPrepared, OaValue};

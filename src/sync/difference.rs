@@ -7,7 +7,9 @@ use super::employee::{self, settle};
 use super::permission::FieldPermission;
 use super::{convert, department, roles};
 use crate::lane::Lane;
-use crate::store::{Difference, Disagreement, Entity, Fate, LeaveOut as _, RoleScope, RunItem, Stored};
+use crate::store::{
+    Difference, DifferingMember, Disagreement, Entity, Fate, LeaveOut as _, RoleScope, RunItem, Stored,
+};
 
 const BATCH: usize = 500;
 
@@ -128,12 +130,12 @@ impl Context {
             .collect())
     }
 
-    /// The members of a role whom the mirror shows without it (`None`), with other managed departments, or with it
-    /// although the list does not name them (`None`).
+    /// The members of a role whom the mirror shows without it or with other managed departments, and those whom it shows
+    /// with it although the list does not name them.
     pub(super) async fn role_member_differences(
         &self,
         role_id: i64,
-    ) -> Result<Vec<(String, Option<Difference>)>, WorkError> {
+    ) -> Result<Vec<DifferingMember>, WorkError> {
         let mut differing = Vec::new();
         let mut listed = HashSet::new();
         let mut offset = Some(0);
@@ -152,7 +154,7 @@ impl Context {
             let Some(last) = stored.last() else { return Ok(differing) };
             after.clone_from(last);
             let unlisted = stored.into_iter().filter(|userid| !listed.contains(userid));
-            differing.extend(unlisted.map(|userid| (userid, None)));
+            differing.extend(unlisted.map(|userid| DifferingMember { userid, has_role: true, scope: None }));
         }
     }
 }

@@ -163,7 +163,7 @@ impl Context {
         let members = self.role_member_differences(id).await?;
         if !members.is_empty() {
             let named: Vec<Value> =
-                members.iter().take(NAMED).map(|(userid, _)| userid.as_str().into()).collect();
+                members.iter().take(NAMED).map(|member| member.userid.as_str().into()).collect();
             let count = Value::from(format!("{} members differ", members.len()));
             differences.push(FieldNow { field: "members", stored: count, actual: named.into() });
         }

@@ -18,7 +18,7 @@ pub use self::erase::Whose;
 pub use self::fields::{FieldSet, LeaveOut};
 pub use self::listed::{ListedOutcome, ListedPerson};
 pub use self::lookup::FindBy;
-pub use self::role::{Role, RoleGroup, RoleScope};
+pub use self::role::{DifferingMember, Role, RoleGroup, RoleScope};
 pub use self::scrub::Scrubbed;
 
 use super::change::{Action, Entity, JsonObject, PendingChange, Provenance, json_text};

@@ -37,6 +37,17 @@ pub struct RoleScope {
     pub manage_dept_ids: Option<String>,
 }
 
+/// Somebody of whom a role's member list and the mirror do not say the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DifferingMember {
+    /// Who it is.
+    pub userid: String,
+    /// Whether the mirror shows the role.
+    pub has_role: bool,
+    /// How the managed departments differ, if they do.
+    pub scope: Option<Difference>,
+}
+
 impl Conn {
     /// All role groups that were ever seen, by id.
     pub async fn role_groups(&mut self, corp_id: &str) -> Result<Vec<(i64, Stored<RoleGroup>)>, StoreError> {
@@ -189,14 +200,7 @@ impl Conn {
         userids: &[String],
     ) -> Result<Vec<RoleScope>, StoreError> {
         let keys: Vec<Value> = userids.iter().map(Value::from).collect();
-        let same = [("corp_id", corp_id.into()), ("role_id", role_id.into())];
-        let columns = "userid, manage_dept_ids";
-        let said = self.rows_listed(columns, "dingsync_role_scope", &same, "userid", &keys).await?;
-        let said: HashMap<String, String> = said
-            .iter()
-            .map(|row| Ok(row.text(0)?.zip(row.text(1)?)))
-            .filter_map(Result::transpose)
-            .collect::<Result<_, StoreError>>()?;
+        let said = self.role_scopes_among(corp_id, role_id, &keys).await?;
         let members = self.role_members_among(corp_id, role_id, &keys).await?;
         let outdated = members.into_iter().filter_map(|(userid, stored)| {
             let manage_dept_ids = said.get(&userid).cloned();
@@ -231,33 +235,32 @@ impl Conn {
         Ok(())
     }
 
-    /// Of a page of a role's member list, those whom the mirror shows without the role (`None`), or with other managed
-    /// departments.
+    /// Those on a page of a role's member list whom the mirror shows without the role, or with other managed departments.
     pub async fn differing_role_members(
         &mut self,
         corp_id: &str,
         role_id: i64,
         page: &[RoleScope],
-    ) -> Result<Vec<(String, Option<Difference>)>, StoreError> {
+    ) -> Result<Vec<DifferingMember>, StoreError> {
         let keys: Vec<Value> = page.iter().map(|listed| Value::from(&listed.userid)).collect();
-        let members = self.role_members_among(corp_id, role_id, &keys).await?;
-        let json = |departments: &Option<String>| departments.clone().unwrap_or_else(|| "null".to_owned());
-        let mut differing = Vec::new();
-        for listed in page {
-            match members.iter().find(|(userid, _)| *userid == listed.userid) {
-                None => differing.push((listed.userid.clone(), None)),
-                Some((_, stored)) if *stored == listed.manage_dept_ids => {}
-                Some((_, stored)) => {
-                    let difference = Difference {
-                        field: "managed_departments",
-                        stored: json(stored),
-                        actual: json(&listed.manage_dept_ids),
-                    };
-                    differing.push((listed.userid.clone(), Some(difference)));
-                }
-            }
-        }
-        Ok(differing)
+        let members: HashMap<String, Option<String>> =
+            self.role_members_among(corp_id, role_id, &keys).await?.into_iter().collect();
+        let mut kept = self.role_scopes_among(corp_id, role_id, &keys).await?;
+        let json = |departments: Option<String>| departments.unwrap_or_else(|| "null".to_owned());
+        let differing = page.iter().filter_map(|listed| {
+            let member = members.get(&listed.userid).cloned();
+            let has_role = member.is_some();
+            // Who is to get the role gets with it what was kept of the list.
+            let stored = member.unwrap_or_else(|| kept.remove(&listed.userid));
+            let scope = (stored != listed.manage_dept_ids).then(|| Difference {
+                field: "managed_departments",
+                stored: json(stored),
+                actual: json(listed.manage_dept_ids.clone()),
+            });
+            let differs = !has_role || scope.is_some();
+            differs.then(|| DifferingMember { userid: listed.userid.clone(), has_role, scope })
+        });
+        Ok(differing.collect())
     }
 
     /// Those of some people who have a role in the mirror.
@@ -271,6 +274,22 @@ impl Conn {
         let same = [("corp_id", corp_id.into()), ("role_id", role_id.into())];
         let rows = self.rows_listed("userid", "ding_employee_role", &same, "userid", &keys).await?;
         rows.iter().map(|row| Ok(row.text(0)?.unwrap_or_default())).collect()
+    }
+
+    /// What a role's list last said of some people, where it said anything.
+    async fn role_scopes_among(
+        &mut self,
+        corp_id: &str,
+        role_id: i64,
+        userids: &[Value],
+    ) -> Result<HashMap<String, String>, StoreError> {
+        let (table, columns) = ("dingsync_role_scope", "userid, manage_dept_ids");
+        let same = [("corp_id", corp_id.into()), ("role_id", role_id.into())];
+        let mut scopes = HashMap::new();
+        for row in self.rows_listed(columns, table, &same, "userid", userids).await? {
+            scopes.extend(row.text(0)?.zip(row.text(1)?));
+        }
+        Ok(scopes)
     }
 
     async fn role_members_among(

@@ -167,11 +167,11 @@ impl Comparison<'_> {
             {
                 Ok(differing) => {
                     self.progress("roles", 1).await?;
-                    for (userid, difference) in differing {
-                        if difference.is_some() {
+                    for member in differing {
+                        if member.scope.is_some() {
                             self.scopes.insert(role_id);
                         }
-                        self.people.insert(userid);
+                        self.people.insert(member.userid);
                     }
                 }
                 Err(WorkError::Api(error)) if matches!(error.class, Class::Gone | Class::Hidden) => {}

@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 
 use super::{Comparison, TOGETHER};
 use crate::dingtalk::Class;
-use crate::store::{CATALOGUE, Difference, Disagreement, Entity, Kind, RunItem};
+use crate::store::{CATALOGUE, Difference, DifferingMember, Disagreement, Entity, Kind, RunItem};
 use crate::sync::context::WorkError;
 use crate::sync::difference::Compared;
 
@@ -77,10 +77,13 @@ impl Comparison<'_> {
                     continue;
                 }
             };
-            for (userid, difference) in differing {
-                let Some(difference) = difference else { continue };
+            for DifferingMember { userid, has_role, scope } in differing {
+                let Some(scope) = scope else { continue };
                 self.scopes.insert(role_id);
-                people.entry(userid).or_insert_with_key(|userid| changed(userid, difference));
+                // Whether somebody has the role is for his own answer to say.
+                if has_role {
+                    people.entry(userid).or_insert_with_key(|userid| changed(userid, scope));
+                }
             }
         }
         Ok(())

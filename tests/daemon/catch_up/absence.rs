@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dingsync::clock::{Clock as _, SystemClock};
-use dingsync::sim::{Plan, Sim};
+use dingsync::sim::{Change, Plan, Sim};
 use jiff::tz::TimeZone;
 use serde_json::json;
 
@@ -44,6 +44,30 @@ async fn a_thousand_changes_in_an_absence_are_found_after_the_start_some_of_them
     let listed = "SELECT count(*) FROM dingsync_inbox WHERE event_key LIKE 'failed:%'";
     assert!(daemon.database().number(listed) > 200, "what the list showed is in the inbox");
     assert!(calls(&sim, "/v1.0/contact/empLeaveRecords") > 0, "leavers are asked for");
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_got_a_role_over_some_departments_in_an_absence_has_it_over_them() {
+    let sim = simulator(40, 5, 3).await;
+    let group = sim.change(&Change::RoleGroupCreate { name: "值班".to_owned() }).expect("a name");
+    let role = Change::RoleCreate { group_id: group.role_groups[0], name: "夜班".to_owned() };
+    let role_id = sim.change(&role).expect("a group").roles[0];
+    let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
+    daemon.follow(&sim).await;
+    daemon.stop().await;
+    lose_events(&sim, 1.0);
+    let joiner = Change::PersonJoin { userid: None, name: None, departments: vec![1] };
+    let joiner = sim.change(&joiner).expect("a department").people.remove(0);
+    for userid in ["00017".to_owned(), joiner] {
+        sim.change(&Change::RoleGive { role_id, userids: vec![userid.clone()] }).expect("a person");
+        sim.change(&Change::RoleScope { userid, role_id, departments: vec![1] }).expect("a member");
+    }
+    sim.settled().await;
+    let since = now();
+    daemon.start().await;
+    caught_up(&daemon, &since).await;
+    assert_agrees(&daemon, &sim);
     daemon.stop().await;
 }
 
