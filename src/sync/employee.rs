@@ -135,9 +135,13 @@ pub(super) fn settle(
     };
     let same = before.filter(|_| fate == Fate::Lives);
     for role in &mut person.roles {
-        // Only the role's member list says this.
+        // Only the role's member list says this. Where it said nothing that was kept, what is stored came from it.
+        let stored = same.and_then(|same| same.row.roles.iter().find(|known| known.role_id == role.role_id));
         let listed = scopes.iter().find(|(role_id, _)| *role_id == role.role_id);
-        role.manage_dept_ids = listed.map(|(_, departments)| departments.clone());
+        role.manage_dept_ids = match listed {
+            Some((_, departments)) => Some(departments.clone()),
+            None => stored.and_then(|stored| stored.manage_dept_ids.clone()),
+        };
     }
     let mut stored_main = None;
     if let Some(before) = same {
@@ -321,7 +325,8 @@ mod tests {
         // What was written beside the list's read may have missed it.
         assert_eq!(settled(None, &[(7, "[3]".to_owned())]), with(Some("[3]")).roles);
         assert_eq!(settled(Some("[2]"), &[(7, "[3]".to_owned())]), with(Some("[3]")).roles);
-        assert_eq!(settled(Some("[2]"), &[(8, "[3]".to_owned())]), with(None).roles);
+        assert_eq!(settled(Some("[2]"), &[(8, "[3]".to_owned())]), with(Some("[2]")).roles);
+        assert_eq!(settled(None, &[(8, "[3]".to_owned())]), with(None).roles);
     }
 
     #[test]
