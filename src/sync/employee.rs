@@ -13,6 +13,7 @@ use super::permission::FieldPermission;
 use super::references::{
     follow_references, mark_bereaved, mark_led_departments, mark_of_the_former, mark_reunited,
 };
+use super::roles::SpreadScopes;
 use crate::config::Guard;
 use crate::dingtalk::Class;
 use crate::lane::Lane;
@@ -98,7 +99,8 @@ impl Context {
         for role in written {
             let said = said.iter().find(|(role_id, _)| *role_id == role.role_id).map(|(_, said)| said);
             if said != role.manage_dept_ids.as_ref() {
-                self.settle_role_scopes(role.role_id, vec![userid.to_owned()], stamp.clone()).await?;
+                let (userids, stamp) = (vec![userid.to_owned()], stamp.clone());
+                self.write(SpreadScopes { role_id: role.role_id, userids, stamp }).await?;
             }
         }
         Ok(())
@@ -138,10 +140,9 @@ pub(super) fn settle(
         // Only the role's member list says this. Where it said nothing that was kept, what is stored came from it.
         let stored = same.and_then(|same| same.row.roles.iter().find(|known| known.role_id == role.role_id));
         let listed = scopes.iter().find(|(role_id, _)| *role_id == role.role_id);
-        role.manage_dept_ids = match listed {
-            Some((_, departments)) => Some(departments.clone()),
-            None => stored.and_then(|stored| stored.manage_dept_ids.clone()),
-        };
+        role.manage_dept_ids = listed
+            .map(|(_, departments)| departments.clone())
+            .or_else(|| stored.and_then(|stored| stored.manage_dept_ids.clone()));
     }
     let mut stored_main = None;
     if let Some(before) = same {

@@ -132,9 +132,9 @@ impl Context {
         Ok(())
     }
 
-    /// Looks once more at what a role's list said of some people, after a transaction that wrote either this or that they
-    /// have the role: neither of two that run at once sees what the other one writes.
-    pub(super) async fn settle_role_scopes(
+    /// Some of those on a page may have become members while it was being written: of two transactions that run at once,
+    /// neither sees what the other one writes.
+    async fn settle_role_scopes(
         &self,
         role_id: i64,
         userids: Vec<String>,
@@ -451,10 +451,10 @@ impl MemberPage {
 }
 
 /// Makes memberships say what their role's list last said.
-struct SpreadScopes {
-    role_id: i64,
-    userids: Vec<String>,
-    stamp: Stamp,
+pub(super) struct SpreadScopes {
+    pub(super) role_id: i64,
+    pub(super) userids: Vec<String>,
+    pub(super) stamp: Stamp,
 }
 
 impl Operation for SpreadScopes {

@@ -1,6 +1,6 @@
 //! `ding_role_group`, `ding_role`, and what role lists say of their members.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::super::change::{Action, Entity};
 use super::super::error::StoreError;
@@ -47,6 +47,11 @@ pub struct DifferingMember {
     /// How the managed departments differ, if they do.
     pub scope: Option<Difference>,
 }
+
+/// Who has which role.
+const MEMBERSHIPS: &str = "ding_employee_role";
+/// What role lists last said, of members and of others.
+const KEPT: &str = "dingsync_role_scope";
 
 impl Conn {
     /// All role groups that were ever seen, by id.
@@ -167,18 +172,18 @@ impl Conn {
         page: &[RoleScope],
         reading: i64,
     ) -> Result<(), StoreError> {
+        let sql = format!(
+            "INSERT INTO dingsync_role_scope \
+             (corp_id, role_id, userid, manage_dept_ids, seen_in) VALUES (?, ?, ?, ?, ?) {}",
+            self.dialect().overwrite("corp_id, role_id, userid", &["manage_dept_ids", "seen_in"]),
+        );
         let mut without = Vec::new();
         for listed in page {
             let Some(departments) = &listed.manage_dept_ids else {
                 without.push(Value::from(&listed.userid));
                 continue;
             };
-            let sql = format!(
-                "INSERT INTO dingsync_role_scope \
-                 (corp_id, role_id, userid, manage_dept_ids, seen_in) VALUES (?, ?, ?, ?, ?) {}",
-                self.dialect().overwrite("corp_id, role_id, userid", &["manage_dept_ids", "seen_in"]),
-            );
-            self.execute(sql, args![corp_id, role_id, &listed.userid, departments, reading]).await?;
+            self.execute(&sql, args![corp_id, role_id, &listed.userid, departments, reading]).await?;
         }
         for list in key_lists(&without) {
             let sql = format!(
@@ -200,10 +205,10 @@ impl Conn {
         userids: &[String],
     ) -> Result<Vec<RoleScope>, StoreError> {
         let keys: Vec<Value> = userids.iter().map(Value::from).collect();
-        let said = self.role_scopes_among(corp_id, role_id, &keys).await?;
-        let members = self.role_members_among(corp_id, role_id, &keys).await?;
+        let said = self.managed_among(KEPT, corp_id, role_id, &keys).await?;
+        let members = self.managed_among(MEMBERSHIPS, corp_id, role_id, &keys).await?;
         let outdated = members.into_iter().filter_map(|(userid, stored)| {
-            let manage_dept_ids = said.get(&userid).cloned();
+            let manage_dept_ids = said.get(&userid).cloned().flatten();
             (manage_dept_ids != stored).then_some(RoleScope { userid, manage_dept_ids })
         });
         Ok(outdated.collect())
@@ -243,15 +248,14 @@ impl Conn {
         page: &[RoleScope],
     ) -> Result<Vec<DifferingMember>, StoreError> {
         let keys: Vec<Value> = page.iter().map(|listed| Value::from(&listed.userid)).collect();
-        let members: HashMap<String, Option<String>> =
-            self.role_members_among(corp_id, role_id, &keys).await?.into_iter().collect();
-        let mut kept = self.role_scopes_among(corp_id, role_id, &keys).await?;
+        let members = self.managed_among(MEMBERSHIPS, corp_id, role_id, &keys).await?;
+        let kept = self.managed_among(KEPT, corp_id, role_id, &keys).await?;
         let json = |departments: Option<String>| departments.unwrap_or_else(|| "null".to_owned());
         let differing = page.iter().filter_map(|listed| {
-            let member = members.get(&listed.userid).cloned();
+            let member = members.get(&listed.userid);
             let has_role = member.is_some();
             // Who is to get the role gets with it what was kept of the list.
-            let stored = member.unwrap_or_else(|| kept.remove(&listed.userid));
+            let stored = member.or_else(|| kept.get(&listed.userid)).cloned().flatten();
             let scope = (stored != listed.manage_dept_ids).then(|| Difference {
                 field: "managed_departments",
                 stored: json(stored),
@@ -276,35 +280,17 @@ impl Conn {
         rows.iter().map(|row| Ok(row.text(0)?.unwrap_or_default())).collect()
     }
 
-    /// What a role's list last said of some people, where it said anything.
-    async fn role_scopes_among(
+    /// The departments that some people manage in a role, as a table has it of those whom it names.
+    async fn managed_among(
         &mut self,
+        table: &str,
         corp_id: &str,
         role_id: i64,
         userids: &[Value],
-    ) -> Result<HashMap<String, String>, StoreError> {
-        let (table, columns) = ("dingsync_role_scope", "userid, manage_dept_ids");
+    ) -> Result<BTreeMap<String, Option<String>>, StoreError> {
         let same = [("corp_id", corp_id.into()), ("role_id", role_id.into())];
-        let mut scopes = HashMap::new();
-        for row in self.rows_listed(columns, table, &same, "userid", userids).await? {
-            scopes.extend(row.text(0)?.zip(row.text(1)?));
-        }
-        Ok(scopes)
-    }
-
-    async fn role_members_among(
-        &mut self,
-        corp_id: &str,
-        role_id: i64,
-        userids: &[Value],
-    ) -> Result<Vec<(String, Option<String>)>, StoreError> {
-        let mut members = Vec::new();
-        let (table, columns) = ("ding_employee_role", "userid, manage_dept_ids");
-        let same = [("corp_id", corp_id.into()), ("role_id", role_id.into())];
-        for row in self.rows_listed(columns, table, &same, "userid", userids).await? {
-            members.push((row.text(0)?.unwrap_or_default(), row.text(1)?));
-        }
-        Ok(members)
+        let rows = self.rows_listed("userid, manage_dept_ids", table, &same, "userid", userids).await?;
+        rows.iter().map(|row| Ok((row.text(0)?.unwrap_or_default(), row.text(1)?))).collect()
     }
 
     async fn write_role_scope(
