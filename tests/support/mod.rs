@@ -22,7 +22,7 @@ use self::database::Database;
 
 /// A condition that does not come true within this time never will: confirming reads end a minute after the last event,
 /// those of what they lead to a minute later.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(4);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(10);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// A port that nobody uses: below those that the system hands out by itself, and each only once in this process.
@@ -330,22 +330,6 @@ pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < deadline, "it never happens that {what}");
-        tokio::time::sleep(LOOK).await;
-    }
-}
-
-/// Waits until a number that grows has reached `enough`; what still grows is waited for, however slow the machine is.
-pub(crate) async fn until_grown(what: &str, enough: i64, number: impl Fn() -> i64) {
-    let (mut seen, mut deadline) = (i64::MIN, Instant::now() + PATIENCE);
-    loop {
-        let now = number();
-        if now >= enough {
-            return;
-        }
-        if now > seen {
-            (seen, deadline) = (now, Instant::now() + PATIENCE);
-        }
-        assert!(Instant::now() < deadline, "there are never {enough} {what}: it stays at {now}");
         tokio::time::sleep(LOOK).await;
     }
 }
