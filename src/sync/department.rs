@@ -157,9 +157,11 @@ impl FinishDepartment {
         before: Option<&Stored<Department>>,
     ) -> Result<(Standing, Option<Action>), StoreError> {
         let Stamp { corp_id, now, .. } = &self.stamp;
-        let Some(before) = before.filter(|before| before.deleted_at.is_none()) else {
+        let before = before.filter(|before| before.deleted_at.is_none());
+        // What is stored of people may name one that never had a row: it was out of sight.
+        if before.is_none() && self.claim.standing == Standing::Gone {
             return Ok((Standing::Gone, None));
-        };
+        }
         let children = conn.child_departments(corp_id, dept_id).await?;
         let members = conn.department_members(corp_id, dept_id).await?;
         let children =
@@ -172,6 +174,7 @@ impl FinishDepartment {
             let dependents: Vec<Hint> = children.chain(people).chain(roles).collect();
             conn.hint(corp_id, &dependents, *now).await?;
         }
+        let Some(before) = before else { return Ok((Standing::Gone, None)) };
         let deletion = Deletion {
             claim: &self.claim,
             entity: Entity::Department,

@@ -11,7 +11,7 @@ use super::guard::{self, Deletion};
 use super::outcome::{Reading, conclude};
 use super::permission::FieldPermission;
 use super::references::{
-    follow_references, mark_bereaved, mark_led_departments, mark_of_the_former, mark_reunited,
+    follow_references, mark_bereaved, mark_hidden, mark_led_departments, mark_of_the_former, mark_reunited,
 };
 use super::roles::SpreadScopes;
 use crate::config::Guard;
@@ -117,6 +117,11 @@ fn is_replaced(before: &Stored<Person>, after: &Person) -> bool {
         (Some(was), Some(is)) => was != is,
         _ => false,
     }
+}
+
+/// Whether DingTalk said last that the person is gone, whatever hid him since.
+fn was_gone(person: &Stored<Person>) -> bool {
+    person.deleted_at.is_some() || person.row.row.gone_at.is_some()
 }
 
 fn is_erased(person: &Person) -> bool {
@@ -225,10 +230,13 @@ impl Operation for FinishEmployee {
                     }
                     mark_led_departments(conn, &self.claim, &before.row, &after, &self.stamp).await?;
                 }
-                if replaced || matches!(self.claim.standing, Standing::Gone | Standing::Held) {
+                let was_gone = matches!(self.claim.standing, Standing::Gone | Standing::Held)
+                    || before.as_ref().is_some_and(was_gone);
+                if replaced || was_gone {
                     mark_reunited(conn, &self.claim, &self.stamp).await?;
                 }
                 let refers_to_gone = follow_references(conn, &self.claim, &after, &self.stamp).await?;
+                mark_hidden(conn, &self.claim, &answer.hidden, &self.stamp).await?;
                 let again_in = if answer.lost.is_empty() { None } else { Some(AFTER_KEPT) };
                 let again_in = again_in.or(refers_to_gone.then_some(ANSWER_LAG));
                 Reading {

@@ -173,8 +173,8 @@ pub(super) async fn release(
     entity: Entity,
 ) -> Result<(), StoreError> {
     // Without a look at the table for everybody who was never gone.
-    let may_be_noted = matches!(claim.standing, Standing::Gone | Standing::Held)
-        || (claim.is_of_run() && claim.provenance.cause == Cause::Reconcile);
+    let may_be_noted = matches!(claim.standing, Standing::Gone | Standing::Held | Standing::Hidden)
+        || (claim.is_of_run() && claim.provenance.cause != Cause::Bootstrap);
     if may_be_noted {
         conn.forget_held(corp_id, entity, &claim.object_id).await?;
     }

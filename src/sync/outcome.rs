@@ -55,7 +55,10 @@ pub(super) fn conclude(claim: &Claim, reading: Reading, now: Timestamp) -> Finis
         return Finish { doubt, confirm: Confirm::Doubt, confirm_in, ..settled };
     }
     match reading.again_in {
-        Some(confirm_in) if claim.hinted => Finish { confirm: Confirm::Doubt, confirm_in, ..settled },
+        // A read in doubt had no room for it.
+        Some(confirm_in) if claim.hinted || claim.doubt > Doubt::None => {
+            Finish { confirm: Confirm::Doubt, confirm_in, ..settled }
+        }
         _ => settled,
     }
 }
@@ -186,6 +189,23 @@ mod tests {
         claim.claimed_at += finish.confirm_in;
         let late = concluded(&claim, Standing::Present, None);
         assert_eq!((late.confirm, late.doubt), (Confirm::No, Doubt::None));
+    }
+
+    #[test]
+    fn another_look_for_a_reason_of_its_own_is_put_off_by_doubt_and_not_lost() {
+        let mut claim = claim(Expectations::CHANGED, Doubt::Several, SECOND);
+        let reading = || Reading {
+            again_in: Some(REST_OF_LAG),
+            ..Reading::of(Standing::Present, Some(Action::Update))
+        };
+        let first = conclude(&claim, reading(), claim.claimed_at);
+        assert_eq!((first.confirm, first.doubt), (Confirm::Doubt, Doubt::Several));
+        (claim.hinted, claim.doubt, claim.confirm) = (false, first.doubt, first.confirm);
+        claim.claimed_at += first.confirm_in;
+        let second = conclude(&claim, reading(), claim.claimed_at);
+        assert_eq!((second.confirm, second.confirm_in), (Confirm::Doubt, REST_OF_LAG));
+        claim.doubt = second.doubt;
+        assert_eq!(conclude(&claim, reading(), claim.claimed_at).confirm, Confirm::No);
     }
 
     #[test]

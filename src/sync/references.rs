@@ -35,7 +35,13 @@ pub(super) async fn follow_references(
             .collect();
         // Somebody else may have met it since: once is enough.
         conn.hint_unknown(&stamp.corp_id, &unknown, stamp.now).await?;
-        refers_to_gone |= known.iter().any(|(_, standing, _)| *standing == Standing::Gone);
+        let gone = known.into_iter().filter(|(_, standing, _)| *standing == Standing::Gone);
+        let gone: Vec<Hint> = gone.map(|(id, ..)| claim.found(kind, id)).collect();
+        refers_to_gone |= !gone.is_empty();
+        if !claim.hinted {
+            // He still names it after a while: it may be back, and nobody has said so.
+            conn.hint(&stamp.corp_id, &gone, stamp.now).await?;
+        }
     }
     Ok(follow_roles(conn, claim, person, stamp).await? || refers_to_gone)
 }
@@ -69,6 +75,21 @@ async fn follow_roles(
         conn.hint_unknown(&stamp.corp_id, &new, stamp.now).await?;
     }
     Ok(refers_to_gone)
+}
+
+/// Departments whose memberships are kept because they are out of sight: the ledger learns it from their own reads.
+pub(super) async fn mark_hidden(
+    conn: &mut Conn,
+    claim: &Claim,
+    dept_ids: &[i64],
+    stamp: &Stamp,
+) -> Result<(), StoreError> {
+    let ids: Vec<String> = dept_ids.iter().map(i64::to_string).collect();
+    let known = conn.standings(&stamp.corp_id, Kind::Department, &ids).await?;
+    let is_known = |id: &String| known.iter().any(|known| (&known.0, known.1) == (id, Standing::Hidden));
+    let hints: Vec<Hint> =
+        ids.into_iter().filter(|id| !is_known(id)).map(|id| claim.found(Kind::Department, id)).collect();
+    conn.hint(&stamp.corp_id, &hints, stamp.now).await
 }
 
 fn led(person: &Person) -> impl Iterator<Item = i64> {

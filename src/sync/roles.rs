@@ -12,12 +12,10 @@ use crate::dingtalk::error::Denied;
 use crate::dingtalk::{ApiError, Class};
 use crate::lane::Lane;
 use crate::store::{
-    Action, CATALOGUE, Claim, Confirm, Conn, Doubt, Entity, Fate, Finish, Hint, Kind, Operation, Role,
-    RoleGroup, RoleScope, Stamp, Standing, StoreError,
+    Action, CATALOGUE, Claim, Confirm, Conn, Entity, Fate, Finish, Hint, Kind, Operation, Role, RoleGroup,
+    RoleScope, Stamp, Standing, StoreError,
 };
 
-/// A role list longer than this is not read once more only because it showed nothing new.
-const SHORT_LIST: i64 = 1000;
 /// A method that the server does not know is tried again after this time.
 const UNKNOWN_AGAIN: Duration = Duration::from_secs(65);
 /// Members of a deleted role that are marked in one statement's worth of work.
@@ -121,7 +119,6 @@ impl Context {
             stamp: self.stamp(claim),
             reading: reading.unwrap_or_default(),
             page: Vec::new(),
-            read_before: 0,
             next: None,
             standing,
             forget: standing == Standing::Gone,
@@ -172,7 +169,6 @@ impl Context {
                 stamp: self.stamp(claim),
                 reading,
                 page: members.iter().filter_map(convert::role_scope).collect(),
-                read_before: offset,
                 next,
                 standing: Standing::Present,
                 forget: next.is_none(),
@@ -362,8 +358,6 @@ struct MemberPage {
     stamp: Stamp,
     reading: i64,
     page: Vec<RoleScope>,
-    /// Members on the pages before.
-    read_before: i64,
     next: Option<i64>,
     standing: Standing,
     /// This read has seen the whole list: what it did not say again is outdated.
@@ -384,7 +378,7 @@ impl Operation for MemberPage {
         if let Some(seen) = &self.seen {
             self.mark_former(conn, seen).await?;
         }
-        if self.claim.standing == Standing::Unread
+        if self.claim.standing != Standing::Present
             && self.standing == Standing::Present
             && conn.role_lives(corp_id, &[self.role_id]).await?.is_empty()
         {
@@ -395,13 +389,10 @@ impl Operation for MemberPage {
             conn.forget_role_scopes(corp_id, self.role_id, self.reading).await?;
         }
         let reading = Reading::of(self.standing, changed.then_some(Action::Update));
-        let mut finish = match self.standing {
+        let finish = match self.standing {
             Standing::Unread => asked_in_vain(&self.claim),
             _ => conclude(&self.claim, reading, *now),
         };
-        if self.read_before > SHORT_LIST {
-            finish = Finish { confirm: Confirm::No, doubt: Doubt::None, ..finish };
-        }
         match self.next {
             Some(next) => {
                 let progress = format!("{next}:{}", self.reading);

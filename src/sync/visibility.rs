@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::context::{Context, WorkError};
 use crate::dingtalk::Class;
 use crate::lane::Lane;
-use crate::store::{Cause, Hint, Kind, Membership, Standing};
+use crate::store::{Kind, Membership, Standing};
 
 /// How long a look at a department is believed.
 const VERDICT_HOLDS: Duration = Duration::from_mins(1);
@@ -81,11 +81,6 @@ impl Context {
             Err(error) => return Err(error.into()),
         };
         self.hidden.note(dept_id, is_hidden);
-        if is_hidden {
-            // The ledger learns it from the department's own read.
-            let hint = Hint::of(Kind::Department, dept_id.to_string(), lane, Cause::Reconcile);
-            self.mark(vec![hint]).await?;
-        }
         Ok(is_hidden)
     }
 }

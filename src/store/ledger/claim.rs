@@ -107,7 +107,7 @@ impl Conn {
                    lane = CASE WHEN wanted > claimed THEN lane ELSE 1 END, \
                    pending_since = CASE WHEN wanted = claimed THEN NULL WHEN event_at >= ? THEN event_at ELSE ? END, \
                    expects = CASE WHEN wanted > claimed THEN expects ELSE ? END, \
-                   doubt = CASE WHEN wanted > claimed AND event_at >= ? THEN doubt ELSE ? END, \
+                   doubt = CASE WHEN wanted > claimed AND (event_at >= ? OR event_at <> ?) THEN doubt ELSE ? END, \
                    confirm = ?, standing = ?, read_at = ?, \
                    done = claimed, lease = NULL, attempts = 0, progress = NULL"
         );
@@ -118,6 +118,8 @@ impl Conn {
             now,
             finish.expects.0,
             claim.claimed_at.as_millisecond(),
+            // An event may be noted after the claim with a time before it: clocks differ, and so does what they were asked for.
+            claim.event_at.map_or(i64::MIN, Timestamp::as_millisecond),
             finish.doubt.number(),
             finish.confirm.number(),
             finish.standing.number(),
