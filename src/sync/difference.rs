@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
+use super::catalogue::Catalogue;
 use super::context::{Context, WorkError};
 use super::employee::{self, settle};
 use super::permission::FieldPermission;
-use super::{convert, department, roles};
+use super::{convert, department};
 use crate::lane::Lane;
 use crate::store::{
     Difference, DifferingMember, Disagreement, Entity, Fate, LeaveOut as _, RoleScope, RunItem, Stored,
@@ -107,7 +108,7 @@ impl Context {
 
     /// How role groups and roles differ.
     pub(super) async fn catalogue_differences(&self) -> Result<Vec<RunItem>, WorkError> {
-        let roles::Catalogue { groups, roles, gone_groups, gone_roles } =
+        let Catalogue { groups, roles, gone_groups, gone_roles } =
             self.look_at_catalogue(Lane::Background).await?;
         let mut reader = self.store.reader().await?;
         let stored_groups = reader.role_groups(&self.corp_id).await?;

@@ -13,7 +13,7 @@ use super::permission::FieldPermission;
 use super::references::{
     follow_references, mark_bereaved, mark_hidden, mark_led_departments, mark_of_the_former, mark_reunited,
 };
-use super::roles::SpreadScopes;
+use super::role_members::SpreadScopes;
 use crate::config::Guard;
 use crate::dingtalk::Class;
 use crate::lane::Lane;

@@ -4,6 +4,7 @@
 //! compares and marks. Nothing here knows SQL or HTTP.
 
 mod bootstrap;
+mod catalogue;
 mod catch_up;
 mod compare;
 mod context;
@@ -23,7 +24,7 @@ mod outcome;
 mod permission;
 mod references;
 mod retention;
-mod roles;
+mod role_members;
 mod runs;
 mod schedule;
 mod seen;

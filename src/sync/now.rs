@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::catalogue::Catalogue;
 use super::context::{Context, WorkError};
+use super::department;
 use super::employee::{self, settle};
-use super::{department, roles};
 use crate::lane::Lane;
 use crate::store::{Difference, Entity, Fate, LeaveOut as _, Stored, rfc3339};
 
@@ -140,8 +141,7 @@ impl Context {
     }
 
     async fn role_now(&self, entity: Entity, id: i64) -> Result<Said, WorkError> {
-        let roles::Catalogue { groups, roles, gone_groups, gone_roles } =
-            self.look_at_catalogue(Lane::Live).await?;
+        let Catalogue { groups, roles, gone_groups, gone_roles } = self.look_at_catalogue(Lane::Live).await?;
         let (stored_role, stored_group) = {
             let mut reader = self.store.reader().await?;
             let role = reader.role(&self.corp_id, id).await?.filter(lives);

@@ -10,6 +10,9 @@ use crate::store::{ANSWER_LAG, Action, Claim, Confirm, Doubt, Expectations, Fini
 const AFTER_CONTRADICTION: Duration = Duration::from_secs(5);
 const AFTER_SECOND_CONTRADICTION: Duration = Duration::from_secs(55);
 
+/// A method that the server does not know is tried again after this time.
+const UNKNOWN_AGAIN: Duration = Duration::from_secs(65);
+
 /// What a read brought.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reading {
@@ -100,6 +103,18 @@ fn shows_effect(claim: &Claim, reading: Reading) -> bool {
         Some(Action::Update) => reading.shows_event && claim.standing != Standing::Unread,
         Some(Action::Delete) => true,
         None => false,
+    }
+}
+
+/// The end of a read that the server does not know: what is stored stays, and is asked for again later.
+pub(super) fn asked_in_vain(claim: &Claim) -> Finish {
+    Finish {
+        standing: claim.standing,
+        changed: false,
+        doubt: claim.doubt,
+        expects: claim.expects,
+        confirm: Confirm::Doubt,
+        confirm_in: UNKNOWN_AGAIN,
     }
 }
 
