@@ -176,7 +176,11 @@ async fn search(
     };
     let mut below = i64::MAX;
     if let Some(until) = filter.until {
-        below = store.reader().await?.event_number_at(until + DISORDER).await?;
+        below = store
+            .reader()
+            .await?
+            .event_number_at(until.checked_add(DISORDER).unwrap_or(Timestamp::MAX))
+            .await?;
     }
     below = below.min(filter.before.unwrap_or(i64::MAX));
     let begun = Instant::now();
@@ -198,7 +202,10 @@ async fn search(
                 }
             }
         }
-        if filter.since.is_some_and(|since| oldest_came < since - DISORDER) {
+        if filter
+            .since
+            .is_some_and(|since| oldest_came < since.checked_sub(DISORDER).unwrap_or(Timestamp::MIN))
+        {
             return Ok(Search { found, next: None, looked_back_to: filter.since });
         }
         if begun.elapsed() > PATIENCE {

@@ -1,6 +1,7 @@
 //! How objects are named: by their id, or by what people know of them.
 
 use super::AnswerError;
+use crate::dingtalk::event::LONGEST_USERID;
 use crate::store::{CATALOGUE, Entity, FindBy, Kind, Store};
 
 /// How many are named where a name means several.
@@ -44,12 +45,21 @@ pub async fn resolve(
 
 /// An id as it has to look.
 pub fn parse_id(entity: Entity, text: &str) -> Result<String, AnswerError> {
-    let is_one = match entity {
-        Entity::Employee => !text.trim().is_empty(),
-        Entity::Department | Entity::Role | Entity::RoleGroup => text.parse::<i64>().is_ok(),
+    let id = match entity {
+        // What no userid looks like, not every database would keep apart from the others.
+        Entity::Employee => {
+            let is_one = !text.is_empty()
+                && text.chars().count() <= LONGEST_USERID
+                && text.trim() == text
+                && !text.contains(char::is_control);
+            is_one.then(|| text.to_owned())
+        }
+        Entity::Department | Entity::Role | Entity::RoleGroup => {
+            text.parse().ok().map(|id: i64| id.to_string())
+        }
     };
-    if is_one {
-        return Ok(text.to_owned());
+    if let Some(id) = id {
+        return Ok(id);
     }
     let forms = match entity {
         Entity::Employee => "a userid, or mobile:…, job:…, unionid:… or name:…",

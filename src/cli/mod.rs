@@ -148,7 +148,7 @@ impl App {
         let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(variable);
         let owner = || std::fs::metadata("/proc/self").map(|own| format!("uid {}", own.uid()));
         let user = user.or_else(|| owner().ok()).unwrap_or_else(|| "unknown".to_owned());
-        format!("command line: {user}").chars().take(LONGEST_WHO).collect()
+        format!("command line: {user}").chars().filter(|one| !one.is_control()).take(LONGEST_WHO).collect()
     }
 
     /// Leaves only what `--corp` names.

@@ -17,7 +17,7 @@ use crate::hex;
 const LONGEST_EVENT_ID: usize = 128;
 const LONGEST_EVENT_TYPE: usize = 64;
 /// In characters. DingTalk's own bound is 64 (`contacts-api.md`); nobody's row could have a longer key than this.
-const LONGEST_USERID: usize = 191;
+pub const LONGEST_USERID: usize = 191;
 
 /// What travels beside the message on channels other than the HTTP callback: the frame headers of Stream mode
 /// (`events.md §7.2`).

@@ -19,6 +19,9 @@ use super::api::Refusal;
 use crate::config::OpsToken;
 use crate::secret::equal_in_constant_time;
 
+/// What a proxy adds to a request that it passes on.
+const PASSED_ON: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
+
 /// What a route asks for.
 #[derive(Clone)]
 pub(super) struct Gate {
@@ -40,7 +43,9 @@ pub(super) struct Who(pub(super) String);
 /// Lets through who may.
 pub(super) async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
-    let is_local = peer.is_some_and(|address| address.to_canonical().is_loopback());
+    // What a proxy on this machine passes on comes from elsewhere.
+    let is_passed_on = PASSED_ON.iter().any(|name| request.headers().contains_key(*name));
+    let is_local = !is_passed_on && peer.is_some_and(|address| address.to_canonical().is_loopback());
     let ops = &gate.shared.ops;
     let who = judge(&gate, is_local, request.method(), request.headers(), &ops.tokens);
     match who {

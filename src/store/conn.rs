@@ -24,6 +24,8 @@ pub struct Conn {
     pub(super) corp_numbers: HashMap<String, i64>,
     /// A transaction was begun and its end was not seen.
     in_transaction: bool,
+    /// It reads a file, which takes its time without ever waiting for anything.
+    is_file_reader: bool,
 }
 
 impl Conn {
@@ -50,7 +52,7 @@ impl Conn {
         match target {
             Target::Sqlite(path) => {
                 let session = sqlite::Session::open_reader(path)?;
-                Ok(Self::new(Session::Sqlite(session)))
+                Ok(Self { is_file_reader: true, ..Self::new(Session::Sqlite(session)) })
             }
             Target::Postgres(_) | Target::Mysql(_) => Self::open_writer(target).await,
         }
@@ -64,6 +66,7 @@ impl Conn {
             changes: Vec::new(),
             corp_numbers: HashMap::new(),
             in_transaction: false,
+            is_file_reader: false,
         }
     }
 
@@ -201,7 +204,12 @@ impl Conn {
         &mut self,
         queries: &[(&str, &[Value])],
     ) -> Result<Vec<Vec<Row>>, StoreError> {
-        self.session.rows_each(queries).await
+        let rows = self.session.rows_each(queries).await?;
+        if self.is_file_reader {
+            // Between two statements others have their turn on this thread: callbacks above all.
+            tokio::task::yield_now().await;
+        }
+        Ok(rows)
     }
 
     pub(super) async fn row(

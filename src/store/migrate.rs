@@ -81,6 +81,12 @@ const MIGRATIONS: &[Migration] = &[
         min_compatible_version: 2,
         scripts: scripts!("0008_apply.sql"),
     },
+    Migration {
+        version: 9,
+        description: "run_place",
+        min_compatible_version: 2,
+        scripts: scripts!("0009_run_place.sql"),
+    },
 ];
 
 /// Which steps were made. It is the first table of all.

@@ -37,6 +37,7 @@ mod retention;
 mod run;
 mod run_list;
 mod run_note;
+mod run_place;
 mod sql;
 mod writer;
 
@@ -83,6 +84,7 @@ pub use self::retention::{Aging, Swept};
 pub use self::run::{Disagreement, Run, RunItem, RunKind, RunState};
 pub use self::run_list::FoundByRun;
 pub use self::run_note::{NoteKind, RunNote};
+pub use self::run_place::RunPlace;
 pub(crate) use self::sql::Value;
 pub use self::sql::rfc3339;
 pub use self::writer::Turn;

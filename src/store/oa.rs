@@ -366,6 +366,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_statement_without_an_end_is_ended_and_the_next_one_runs() {
+        let scene = Scene::new();
+        let mut conn = scene.open().await;
+        let endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n";
+        assert_eq!(kind(&mut conn, endless, &[]).await, ("busy", "SQLITE_INTERRUPT".to_owned()));
+        conn.run("INSERT INTO sys_user (code) VALUES (?)", &[text("a")]).await.unwrap();
+    }
+
+    #[tokio::test]
     async fn a_generated_key_is_told_and_none_where_no_row_was_made() {
         let scene = Scene::new();
         let mut conn = scene.open().await;

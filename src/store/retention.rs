@@ -108,6 +108,7 @@ impl Conn {
     /// Deletes what a run had to say, and up to `limit` of its findings; brings how many of these there were.
     pub async fn delete_run_items(&mut self, run_id: i64, limit: usize) -> Result<usize, StoreError> {
         self.execute("DELETE FROM dingsync_run_note WHERE run_id = ?", args![run_id]).await?;
+        self.forget_run_places(run_id).await?;
         let sql = "SELECT id FROM dingsync_run_item WHERE run_id = ? ORDER BY id LIMIT ?";
         let rows = self.rows(sql, args![run_id, limit]).await?;
         let mut ids = Vec::with_capacity(rows.len());

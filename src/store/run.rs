@@ -1,5 +1,7 @@
 //! Runs: work that somebody asked for, queued for whoever has the database, with progress and result.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::change::{Entity, JsonObject, json_array};
@@ -160,6 +162,9 @@ impl RunItem {
     }
 }
 
+/// An interrupted run that is gone on with later than this compares everything again.
+const PLACE_HOLDS: Duration = Duration::from_hours(1);
+
 pub(super) const COLUMNS: &str = "id, corp_id, kind, options, state, started_at, finished_at, phase, progress, total, error, \
                        try_later";
 
@@ -211,10 +216,12 @@ impl Conn {
         self.row(sql, args![run_id]).await?.map(|row| run_of(&row)).transpose()
     }
 
-    /// Notes that somebody is at it. What an earlier attempt found is forgotten.
+    /// Notes that somebody is at it. What an earlier attempt found is forgotten, but not how far it came among people, if
+    /// that was lately.
     pub async fn begin_run(&mut self, run_id: i64, now: Timestamp) -> Result<(), StoreError> {
         self.execute("DELETE FROM dingsync_run_item WHERE run_id = ?", args![run_id]).await?;
         self.forget_run_notes(run_id).await?;
+        self.forget_old_run_places(run_id, now - PLACE_HOLDS).await?;
         let sql = "UPDATE dingsync_run SET state = 'running', started_at = COALESCE(started_at, ?), \
                    progress = 0, total = NULL WHERE id = ?";
         self.execute(sql, args![now.as_millisecond(), run_id]).await?;
@@ -245,7 +252,7 @@ impl Conn {
     ) -> Result<(), StoreError> {
         let sql = "UPDATE dingsync_run SET state = ?, error = ?, try_later = ?, finished_at = ? WHERE id = ?";
         self.execute(sql, args![state.label(), error, try_later, now.as_millisecond(), run_id]).await?;
-        Ok(())
+        self.forget_run_places(run_id).await
     }
 
     /// Notes what it found.

@@ -179,7 +179,7 @@ impl FinishDepartment {
             claim: &self.claim,
             entity: Entity::Department,
             id: &self.claim.object_id,
-            is_harmless: members.is_empty(),
+            is_harmless: members.is_empty() && guard::is_empty_below(conn, corp_id, dept_id).await?,
         };
         if !deletion.is_admitted(conn, self.guard, corp_id, *now).await? {
             return Ok((Standing::Held, None));

@@ -31,13 +31,15 @@ pub(super) struct PersonCompared {
     pub(super) compared: Compared,
     /// The departments that his own answer names.
     pub(super) departments: Vec<i64>,
+    /// Another person has the userid than the one whom the mirror has.
+    pub(super) is_another: bool,
     /// Field permissions whose fields are missing from his answer.
     pub(super) lost: Vec<FieldPermission>,
 }
 
 impl PersonCompared {
     fn without_answer(compared: impl Into<Compared>) -> Self {
-        Self { compared: compared.into(), departments: Vec::new(), lost: Vec::new() }
+        Self { compared: compared.into(), departments: Vec::new(), is_another: false, lost: Vec::new() }
     }
 }
 
@@ -71,7 +73,9 @@ impl Context {
         let role_ids: Vec<i64> = answer.person.roles.iter().map(|role| role.role_id).collect();
         let scopes = reader.role_scopes_of(&self.corp_id, userid, &role_ids).await?;
         let (after, fate) = settle(before.as_ref(), &answer, &scopes, self.now());
-        let item = match before.filter(lives) {
+        let before = before.filter(lives);
+        let is_another = before.is_some() && fate == Fate::Replaced;
+        let item = match before {
             None => item(Disagreement::Created, &[]),
             Some(before) => {
                 let fields = before.row.differences(&after);
@@ -83,7 +87,7 @@ impl Context {
             }
         };
         let departments = answer.person.departments.iter().map(|membership| membership.dept_id).collect();
-        Ok(PersonCompared { compared: item.into(), departments, lost: answer.lost })
+        Ok(PersonCompared { compared: item.into(), departments, is_another, lost: answer.lost })
     }
 
     /// Compares a department with its row.

@@ -217,12 +217,23 @@ impl Operation for FinishEmployee {
                 let scopes = conn.role_scopes_of(&self.stamp.corp_id, userid, &role_ids).await?;
                 let (after, fate) = settle(before.as_ref(), answer, &scopes, self.stamp.now);
                 let replaced = fate == Fate::Replaced;
+                // Whoever had the userid before is gone.
+                if replaced
+                    && before.as_ref().is_some_and(|before| before.deleted_at.is_none())
+                    && !self.may_be_deleted(conn).await?
+                {
+                    let finish = conclude(&self.claim, Reading::of(Standing::Held, None), self.stamp.now);
+                    conn.finish(&self.claim, &finish, self.stamp.now);
+                    return Ok(Done { finish, recycled, new_roles });
+                }
                 recycled = before.as_ref().is_some_and(|before| replaced && !is_erased(&before.row));
                 let action = conn.write_employee(userid, before.as_ref(), &after, fate, &self.stamp).await?;
                 let had: &[RoleMembership] = before.as_ref().map_or(&[], |before| &before.row.roles);
                 new_roles = after.roles.clone();
                 new_roles.retain(|role| had.iter().all(|known| known.role_id != role.role_id));
-                guard::release(conn, &self.claim, &self.stamp.corp_id, Entity::Employee).await?;
+                if !replaced {
+                    guard::release(conn, &self.claim, &self.stamp.corp_id, Entity::Employee).await?;
+                }
                 if let Some(before) = &before {
                     // Who left and is there may have left and come back before anybody looked.
                     if replaced || self.claim.expects.any_of(Expectations::GONE) {
@@ -255,6 +266,13 @@ impl Operation for FinishEmployee {
 }
 
 impl FinishEmployee {
+    /// Whether the guard admits that whoever the mirror has is deleted.
+    async fn may_be_deleted(&self, conn: &mut Conn) -> Result<bool, StoreError> {
+        let id = self.claim.object_id.as_str();
+        let deletion = Deletion { claim: &self.claim, entity: Entity::Employee, id, is_harmless: false };
+        deletion.is_admitted(conn, self.guard, &self.stamp.corp_id, self.stamp.now).await
+    }
+
     /// DingTalk says that the person is gone.
     async fn remove(
         &self,
@@ -267,12 +285,11 @@ impl FinishEmployee {
         };
         let mut after = before.row.clone();
         after.row.gone_at = after.row.gone_at.or(Some(self.stamp.now));
-        let corp_id = &self.stamp.corp_id;
-        let deletion =
-            Deletion { claim: &self.claim, entity: Entity::Employee, id: userid, is_harmless: false };
-        let admitted = deletion.is_admitted(conn, self.guard, corp_id, self.stamp.now).await?;
-        let (standing, fate) =
-            if admitted { (Standing::Gone, Fate::Gone) } else { (Standing::Held, Fate::Lives) };
+        let (standing, fate) = if self.may_be_deleted(conn).await? {
+            (Standing::Gone, Fate::Gone)
+        } else {
+            (Standing::Held, Fate::Lives)
+        };
         let action = conn.write_employee(userid, Some(before), &after, fate, &self.stamp).await?;
         if action.is_some() {
             mark_bereaved(conn, &self.claim, &before.row, &self.stamp).await?;

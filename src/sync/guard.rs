@@ -3,7 +3,7 @@
 //! A single read asks for its own row; a comparison asks for everything that it found gone at once, so that of one wave
 //! all are held or none. Whoever asks takes the organisation's turn first: two processes never both admit the last one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -87,6 +87,19 @@ impl Deletion<'_> {
         conn.note_deletions(corp_id, entity, 1, window_start(guard, now), now).await?;
         Ok(true)
     }
+}
+
+/// Whether nobody is in a department, nor in any below it, as far as the mirror knows.
+pub(super) async fn is_empty_below(conn: &mut Conn, corp_id: &str, dept_id: i64) -> Result<bool, StoreError> {
+    let (mut seen, mut left) = (HashSet::from([dept_id]), vec![dept_id]);
+    while let Some(dept_id) = left.pop() {
+        if !conn.department_members(corp_id, dept_id).await?.is_empty() {
+            return Ok(false);
+        }
+        let children = conn.child_departments(corp_id, dept_id).await?.into_iter().map(|(id, _)| id);
+        left.extend(children.filter(|id| seen.insert(*id)));
+    }
+    Ok(true)
 }
 
 /// What a comparison found gone, by kind; without departments that have no members, which are never held.

@@ -381,3 +381,24 @@ async fn with_dingtalk_away_a_command_says_so_and_can_be_tried_later() {
     let marked = "SELECT count(*) FROM dingsync_object WHERE object_id = '00017' AND wanted > done";
     assert_eq!(daemon.database().number(marked), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_s_address_may_stand_in_a_file() {
+    let sim = simulator(60, 8, 1).await;
+    let daemon = Daemon::new(&[&sim], UNBOUNDED);
+    let file = daemon.folder().join("database-url");
+    fs::write(&file, format!("{}\n", daemon.database().url())).unwrap();
+    let of = |path: &str| {
+        let inline = format!("url = \"{}\"", daemon.database().url());
+        daemon.configuration().replace(&inline, &format!("url_file = \"{path}\""))
+    };
+    let (right, nowhere) = (of(&file.to_string_lossy()), of("/nowhere/at/all"));
+    daemon.configure(&right);
+    assert_exit(&daemon.run(&["bootstrap"]).await, 0);
+    assert_eq!(mirror::differences(daemon.database(), &sim), Vec::<String>::new());
+    daemon.configure(&nowhere);
+    let refused = daemon.run(&["verify"]).await;
+    assert_exit(&refused, 64);
+    let told = text(&refused.stderr);
+    assert!(told.contains("database.url_file") && told.contains("/nowhere/at/all"), "{told}");
+}

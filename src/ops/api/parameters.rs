@@ -78,5 +78,9 @@ pub(super) async fn body<T: DeserializeOwned>(body: Body) -> Result<T, Refusal> 
         Refusal::new(status, error.to_string())
     })?;
     let bytes = if bytes.is_empty() { &b"{}"[..] } else { &bytes };
+    // A list would be taken for the fields in their order.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err(Refusal::bad("the body must be a JSON object"));
+    }
     serde_json::from_slice(bytes).map_err(|error| Refusal::bad(format!("the body cannot be used: {error}")))
 }

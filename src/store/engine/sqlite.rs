@@ -3,6 +3,8 @@
 
 mod oa;
 
+use self::oa::EndsBy;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,7 +20,10 @@ const BUSY_PATIENCE: Duration = Duration::from_secs(5);
 const STATEMENTS: usize = 512;
 
 #[derive(Debug)]
-pub(in crate::store) struct Session(Connection);
+pub(in crate::store) struct Session {
+    connection: Connection,
+    ends_by: EndsBy,
+}
 
 impl Session {
     /// Opens the file for writing, and makes it if it is not there.
@@ -30,7 +35,7 @@ impl Session {
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16000; \
              PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 8000; PRAGMA journal_size_limit = 67108864;",
         )?;
-        Ok(Self(connection))
+        Ok(Self { connection, ends_by: EndsBy::default() })
     }
 
     /// Opens the file for reading.
@@ -39,25 +44,25 @@ impl Session {
         let connection = Connection::open_with_flags(path, flags).map_err(|error| at(path, error))?;
         configure(&connection)?;
         connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -2000;")?;
-        Ok(Self(connection))
+        Ok(Self { connection, ends_by: EndsBy::default() })
     }
 
     /// Takes the transaction back, unless a statement has done so: a trigger's `RAISE(ROLLBACK)`, a full disk.
     pub(super) fn roll_back(&self) -> Result<(), StoreError> {
-        if self.0.is_autocommit() { Ok(()) } else { self.batch("ROLLBACK") }
+        if self.connection.is_autocommit() { Ok(()) } else { self.batch("ROLLBACK") }
     }
 
     pub(super) fn batch(&self, script: &str) -> Result<(), StoreError> {
-        Ok(self.0.execute_batch(script)?)
+        Ok(self.connection.execute_batch(script)?)
     }
 
     pub(super) fn execute(&self, sql: &str, args: &[Value]) -> Result<u64, StoreError> {
-        let mut statement = self.0.prepare_cached(sql)?;
+        let mut statement = self.connection.prepare_cached(sql)?;
         Ok(statement.execute(params_from_iter(args))? as u64)
     }
 
     pub(super) fn rows(&self, sql: &str, args: &[Value]) -> Result<Vec<Row>, StoreError> {
-        let mut statement = self.0.prepare_cached(sql)?;
+        let mut statement = self.connection.prepare_cached(sql)?;
         let columns = statement.column_count();
         let mut found = statement.query(params_from_iter(args))?;
         let mut rows = Vec::new();

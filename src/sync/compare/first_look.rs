@@ -3,12 +3,14 @@
 use std::collections::{HashSet, VecDeque};
 
 use futures_util::StreamExt as _;
+use jiff::Timestamp;
+use tracing::info;
 
 use super::{BATCH, Comparison, TOGETHER};
 use crate::dingtalk::error::Denied;
 use crate::dingtalk::{ApiError, Class, endpoint};
 use crate::lane::Lane;
-use crate::store::{Kind, ListedPerson, Standing};
+use crate::store::{Conn, Kind, ListedPerson, Operation, RunPlace, Standing, StoreError};
 use crate::sync::context::WorkError;
 use crate::sync::convert;
 use crate::sync::difference::{Compared, PersonCompared};
@@ -213,7 +215,8 @@ impl Comparison<'_> {
         if run.quick && self.notes.is_refused(endpoint::MEMBERS.path) {
             return Ok(());
         }
-        let mut after = String::new();
+        let mut after = self.go_on().await?;
+        let said = self.notes.said();
         loop {
             let ids = {
                 let mut reader = context.store.reader().await?;
@@ -226,7 +229,7 @@ impl Comparison<'_> {
                 .filter(|userid| !self.people.contains(userid) && (!run.quick || !self.listed.has(userid)))
                 .collect();
             let due = if run.quick { self.without_hidden(due).await? } else { due };
-            let mut looks = futures_util::stream::iter(due)
+            let mut looks = futures_util::stream::iter(due.clone())
                 .map(|userid| async move {
                     let looked =
                         context.patiently(run, patience, || context.person_difference(&userid)).await;
@@ -239,7 +242,35 @@ impl Comparison<'_> {
                     return Ok(());
                 }
             }
+            // What could not be read is tried again by whoever goes on.
+            if !run.quick && self.notes.said() == said {
+                self.keep_place(due, &after).await?;
+            }
         }
+    }
+
+    /// Takes what an interrupted attempt found among the people, and brings where it ended.
+    async fn go_on(&mut self) -> Result<String, WorkError> {
+        let (context, run) = (self.context, self.run);
+        let places = context.store.reader().await?.run_places(run.id).await?;
+        let Some(last) = places.last() else { return Ok(String::new()) };
+        let after = last.last_userid.clone();
+        info!(corp = context.name, run = run.id, "a run goes on where it was interrupted among the people");
+        for RunPlace { differing, hidden, .. } in places {
+            self.people.extend(differing);
+            hidden.into_iter().for_each(|userid| self.note_hidden(Kind::Employee, userid));
+        }
+        Ok(after)
+    }
+
+    async fn keep_place(&self, batch: Vec<String>, last_userid: &str) -> Result<(), WorkError> {
+        let (differing, rest): (Vec<String>, Vec<String>) =
+            batch.into_iter().partition(|userid| self.people.contains(userid));
+        let mut hidden = rest;
+        hidden.retain(|userid| self.hidden.contains(&(Kind::Employee, userid.clone())));
+        let place = RunPlace { last_userid: last_userid.to_owned(), differing, hidden };
+        self.context.write(KeepPlace { run_id: self.run.id, place, now: self.context.now() }).await?;
+        Ok(())
     }
 
     /// Who was out of sight and is on no page still is: after a smaller scope that is nearly everybody.
@@ -256,5 +287,19 @@ impl Comparison<'_> {
         let seen = userids.into_iter().filter(|userid| !hidden.contains(userid)).collect();
         hidden.into_iter().for_each(|userid| self.note_hidden(Kind::Employee, userid));
         Ok(seen)
+    }
+}
+
+struct KeepPlace {
+    run_id: i64,
+    place: RunPlace,
+    now: Timestamp,
+}
+
+impl Operation for KeepPlace {
+    type Output = ();
+
+    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
+        conn.keep_run_place(self.run_id, &self.place, self.now).await
     }
 }

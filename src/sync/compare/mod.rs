@@ -56,7 +56,7 @@ impl Findings {
     /// What the guard holds is not simply gone.
     fn mark_held(&mut self, verdict: &Verdict) {
         for item in &mut self.items {
-            if item.disagreement == Disagreement::Gone && verdict.holds(item.entity, &item.entity_id) {
+            if verdict.holds(item.entity, &item.entity_id) {
                 item.disagreement = Disagreement::Held;
             }
         }
@@ -111,6 +111,8 @@ struct Comparison<'run> {
     catalogue: bool,
     scopes: BTreeSet<i64>,
     hidden: HashSet<(Kind, String)>,
+    /// Userids that another person has now: whoever had one before is gone.
+    others: HashSet<String>,
     /// Columns whose absence means nothing, because their field permission is gone.
     unreliable: Vec<&'static str>,
     /// People who are stored in departments whose lists do not show them, or that DingTalk says are gone.
@@ -137,6 +139,7 @@ impl<'run> Comparison<'run> {
             catalogue: false,
             scopes: BTreeSet::new(),
             hidden: HashSet::new(),
+            others: HashSet::new(),
             unreliable: Vec::new(),
             doubted: HashMap::new(),
             named: BTreeMap::new(),
@@ -171,6 +174,11 @@ impl<'run> Comparison<'run> {
 
     /// Takes what a person's own answer says beside his row.
     fn note_person(&mut self, userid: &str, looked: PersonCompared) -> Compared {
+        if looked.is_another {
+            self.others.insert(userid.to_owned());
+        } else {
+            self.others.remove(userid);
+        }
         for permission in looked.lost {
             self.notes.lost(permission);
         }
@@ -202,10 +210,14 @@ impl<'run> Comparison<'run> {
     async fn gone(&self, items: &[RunItem]) -> Result<Gone, WorkError> {
         let mut gone = Gone::new();
         let mut reader = self.context.store.reader().await?;
-        for item in items.iter().filter(|item| item.disagreement == Disagreement::Gone) {
+        let is_gone = |item: &&RunItem| {
+            item.disagreement == Disagreement::Gone
+                || (item.entity == Entity::Employee && self.others.contains(&item.entity_id))
+        };
+        for item in items.iter().filter(is_gone) {
             if item.entity == Entity::Department {
                 let dept_id = item.entity_id.parse().unwrap_or_default();
-                if reader.department_members(&self.context.corp_id, dept_id).await?.is_empty() {
+                if guard::is_empty_below(&mut reader, &self.context.corp_id, dept_id).await? {
                     continue;
                 }
             }

@@ -67,6 +67,11 @@ impl Notes {
         self.scope = (!departments.contains(&ROOT)).then_some((departments.len(), people));
     }
 
+    /// How much there is to say of what could not be seen.
+    pub(super) fn said(&self) -> usize {
+        self.unread.len() + self.more_unread + self.refused.len() + self.lost.len()
+    }
+
     /// Whether something could not be read: then nothing follows from its absence, and the run is partial.
     pub(super) fn is_partial(&self) -> bool {
         !self.unread.is_empty() || !self.refused.is_empty() || self.counted.is_some()

@@ -82,7 +82,7 @@ impl Context {
             return None;
         }
         let text = format!(
-            "DingTalk says that {} are gone, more than the guard admits at once: their rows are held. If that is \
+            "DingTalk says that {} are gone, or that others have their ids, more than the guard admits at once: their rows are held. If that is \
              right, `dingsync reconcile approve {id}`; if not, `dingsync reconcile discard {id}`",
             parts.join(", "),
             id = run.id,

@@ -25,6 +25,15 @@ async fn reading_needs_nothing_on_this_machine_but_its_own_name() {
         for token in ["r-secret", "o-secret", "a-secret"] {
             assert_eq!(sent(get(path).bearer_auth(token)).await.0, 200, "{path}: {token}");
         }
+        for passed_on in ["X-Forwarded-For", "X-Real-IP", "Forwarded"] {
+            let from_elsewhere = || get(path).header(passed_on, "203.0.113.7");
+            assert_eq!(sent(from_elsewhere()).await.0, 401, "{path} with {passed_on}");
+            assert_eq!(
+                sent(from_elsewhere().bearer_auth("r-secret")).await.0,
+                200,
+                "{path} with {passed_on}"
+            );
+        }
         let wrong = [get(path).bearer_auth("guess"), get(path).header(AUTHORIZATION, "Basic ci1zZWNyZXQ=")];
         for wrong in wrong {
             assert_eq!(sent(wrong).await.0, 401, "{path}: whoever sends a token means it");
@@ -70,6 +79,14 @@ async fn writing_needs_a_token_with_the_scope_and_json_and_no_browser() {
     assert_eq!(sent(none).await.0, 415, "without a content type");
     let (status, refusal) = told(&daemon, path, &json!({ "entity": "employee", "id": "x", "more": 1 })).await;
     assert_eq!(status, 400, "{refusal}");
+    assert_eq!(told(&daemon, path, &json!(["employee", "00017"])).await.0, 400, "fields without their names");
+    for id in ["x".repeat(192), "00017 ".to_owned(), "\0".to_owned(), String::new()] {
+        let nobody = json!({ "entity": "employee", "id": id });
+        assert_eq!(told(&daemon, path, &nobody).await.0, 400, "no userid looks like that: {id:?}");
+    }
+    for query in ["until=9999-12-30T22:00:00Z", "since=-009999-01-02T02:00:30Z"] {
+        assert_eq!(asked(&daemon, &format!("/api/v1/main/events?{query}")).await.0, 200, "{query}");
+    }
     let large = json!({ "entity": "employee", "id": "x".repeat(70_000) });
     assert_eq!(told(&daemon, path, &large).await.0, 413);
     assert_eq!(asked(&daemon, path).await.0, 405, "another method");

@@ -161,3 +161,63 @@ async fn roles_are_held_and_approved_like_people() {
     daemon.agrees_with(&sim, "main").await;
     daemon.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn userids_that_other_people_have_by_now_are_held_like_deletions() {
+    let sim = simulator(200, 20, 1).await;
+    let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
+    daemon.configure_more(GUARD);
+    daemon.follow(&sim).await;
+    let recycle = |userids: &[String]| {
+        for userid in userids {
+            sim.change(&Change::PersonRecycle { userid: userid.clone(), name: None }).unwrap();
+        }
+    };
+    let deletions = "SELECT count(*) FROM ding_change WHERE entity = 'employee' AND action = 'delete'";
+    let count = |sql: &str| daemon.database().number(sql);
+    let people = leavers(&sim, 60);
+    // 4 % of 200 by single events, the rest of these is held.
+    recycle(&people[..20]);
+    sim.settled().await;
+    daemon.wait("main", "held deletions", |status| status["queue"]["held"] == 12).await;
+    assert_eq!((count(deletions), count(GONE)), (8, 0), "nobody is gone, so nobody is suspended");
+    sim.set_callback(None);
+    recycle(&people[20..]);
+    let plan = run_json(&daemon, &["reconcile", "--dry-run"], 2).await;
+    assert_eq!(plan["found"]["held"], 52, "{plan:#}");
+    let report = run_json(&daemon, &["reconcile"], 2).await;
+    assert_eq!((&report["found"]["held"], &report["held"]), (&json!(52), &json!(52)), "{report:#}");
+    assert_eq!((count(deletions), count(GONE)), (8, 0));
+    run_json(&daemon, &["reconcile", "approve"], 0).await;
+    assert_eq!(count(deletions), 60);
+    run(&daemon, &["verify"], 0).await;
+    daemon.agrees_with(&sim, "main").await;
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_department_with_people_anywhere_below_counts() {
+    let sim = simulator(60, 8, 1).await;
+    let create = |name: &str, parent_id: i64| {
+        let create = Change::DepartmentCreate { name: name.to_owned(), parent_id };
+        sim.change(&create).expect("a name").departments[0]
+    };
+    let upper = create("上级", 1);
+    let lower = create("下级", upper);
+    let people = leavers(&sim, 1);
+    let go = |departments: Vec<i64>| {
+        sim.change(&Change::PersonMove { userid: people[0].clone(), departments }).expect("a department");
+    };
+    go(vec![lower]);
+    let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
+    daemon.configure_more("[guard]\nmax_deletions = 1\nmax_share = 0.01\n");
+    daemon.follow(&sim).await;
+    sim.set_callback(None);
+    go(vec![1]);
+    for dept_id in [lower, upper] {
+        sim.change(&Change::DepartmentRemove { dept_id, evacuate: false }).unwrap();
+    }
+    let report = run_json(&daemon, &["reconcile"], 2).await;
+    assert_eq!((&report["found"]["held"], &report["held"]), (&json!(2), &json!(2)), "{report:#}");
+    daemon.stop().await;
+}

@@ -1,6 +1,6 @@
 //! What differs is found and repaired, wherever the run is interrupted, and what does not differ is left alone.
 
-use dingsync::sim::Plan;
+use dingsync::sim::{Change, Plan, Subject};
 use serde_json::json;
 
 use super::{CHANGES, run, run_json};
@@ -90,5 +90,40 @@ async fn a_reconcile_that_is_killed_anywhere_ends_right() {
     daemon.wait("main", "the end of all runs", |status| status["reconcile"]["running"].is_null()).await;
     daemon.agrees_with(&sim, "main").await;
     run(&daemon, &["verify"], 0).await;
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reconcile_that_is_killed_among_the_people_goes_on_there_with_what_it_has_found() {
+    let sim = simulator(700, 12, 1).await;
+    let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
+    daemon.follow(&sim).await;
+    sim.set_callback(None);
+    let people = sim.truth(Subject::Users).filter_map(|person| Some(person["userid"].as_str()?.to_owned()));
+    let mut people: Vec<String> = people.collect();
+    people.sort();
+    // No page shows who somebody's manager is.
+    let edit = Change::PersonManager { userid: people[0].clone(), manager: people.pop() };
+    sim.change(&edit).expect("a possible change");
+    sim.merge_faults(&json!({ "paths": { "*": { "slow": 1.0, "slow_ms": [20, 40] } } })).unwrap();
+    let mut command = daemon.command(&["reconcile"]);
+    let mut command =
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let places = || daemon.database().number("SELECT count(*) FROM dingsync_run_place");
+    crate::support::until("it is among the people", || places() > 0).await;
+    daemon.kill();
+    command.kill().unwrap();
+    command.wait().unwrap();
+    sim.merge_faults(&json!({ "paths": { "*": { "slow": 0.0 } } })).unwrap();
+    daemon.start().await;
+    daemon.says("a run goes on where it was interrupted among the people").await;
+    let found = format!(
+        "SELECT count(*) FROM dingsync_run_item JOIN dingsync_run ON dingsync_run.id = run_id \
+         WHERE options = '' AND kind = 'reconcile' AND finished_at IS NOT NULL AND entity_id = '{}'",
+        people[0]
+    );
+    crate::support::until("the run has ended", || daemon.database().number(&found) == 1).await;
+    daemon.agrees_with(&sim, "main").await;
+    assert_eq!(daemon.database().number("SELECT count(*) FROM dingsync_run_place"), 0);
     daemon.stop().await;
 }

@@ -1,7 +1,8 @@
 //! Other people's statements on SQLite.
 
 use std::path::Path;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Error, OpenFlags, ToSql, ffi, params_from_iter};
@@ -11,9 +12,41 @@ use crate::store::oa::{OaAnswer, OaError, OaPrepared, OaValue, Trouble};
 
 /// How long a statement waits for another connection's write. It holds a thread up meanwhile.
 const BUSY_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a statement may run: it holds a thread up meanwhile, and whoever wants to write to the file.
+const STATEMENT_PATIENCE: Duration = Duration::from_secs(2);
+/// How many of SQLite's steps pass between two looks at the clock.
+const LOOK_EVERY: i32 = 10_000;
 /// A row of a table that only this connection has: inserting it leaves a number behind that no other table has used, so
 /// that it is seen whether the statement after it has made a row. No file is touched.
 const NOTE: &str = "INSERT OR REPLACE INTO temp.dingsync_generated (id) VALUES (-9223372036854775808)";
+
+/// When the statement that runs must have ended; nothing while none runs.
+#[derive(Debug, Clone, Default)]
+pub(super) struct EndsBy(Arc<Mutex<Option<Instant>>>);
+
+impl EndsBy {
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_past(&self) -> bool {
+        self.lock().is_some_and(|ends_by| Instant::now() > ends_by)
+    }
+
+    /// Lets a statement run for so long, until what this brings is dropped.
+    fn within(&self, patience: Duration) -> Running<'_> {
+        *self.lock() = Some(Instant::now() + patience);
+        Running(self)
+    }
+}
+
+struct Running<'session>(&'session EndsBy);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        *self.0.lock() = None;
+    }
+}
 
 impl Session {
     /// Opens a file that is there and may be somebody else's: it stays in the mode that its owner has chosen.
@@ -26,14 +59,14 @@ impl Session {
             .busy_timeout(BUSY_PATIENCE)
             .and_then(|()| opened.query_row("PRAGMA schema_version", [], |_| Ok(())))
             .map_err(|error| at(path, &error))?;
-        Self(opened).taking_statements()
+        Self { connection: opened, ends_by: EndsBy::default() }.taking_statements()
     }
 
     /// Opens our own file, which is there.
     pub(in crate::store) fn open_own(path: &Path) -> Result<Self, OaError> {
         Self::must_be_there(path)?;
         let session = Self::open_writer(path)?;
-        session.0.busy_timeout(BUSY_PATIENCE).map_err(|error| at(path, &error))?;
+        session.connection.busy_timeout(BUSY_PATIENCE).map_err(|error| at(path, &error))?;
         session.taking_statements()
     }
 
@@ -45,28 +78,34 @@ impl Session {
         }
     }
 
-    fn taking_statements(self) -> Result<Self, OaError> {
+    fn taking_statements(mut self) -> Result<Self, OaError> {
+        let ends_by = self.ends_by.clone();
+        self.connection
+            .progress_handler(LOOK_EVERY, Some(move || ends_by.is_past()))
+            .map_err(|error| of(&error, Phase::Run))?;
         let table = "CREATE TEMP TABLE dingsync_generated (id INTEGER PRIMARY KEY)";
-        self.0.execute_batch(table).map_err(|error| of(&error, Phase::Run))?;
+        self.connection.execute_batch(table).map_err(|error| of(&error, Phase::Run))?;
         Ok(self)
     }
 
     pub(in crate::store) fn foreign_prepare(&self, sql: &str) -> Result<OaPrepared, OaError> {
-        let statement = self.0.prepare_cached(sql).map_err(|error| of(&error, Phase::Prepare))?;
+        let statement = self.connection.prepare_cached(sql).map_err(|error| of(&error, Phase::Prepare))?;
         let columns = statement.column_names().map(str::to_owned).collect();
         Ok(OaPrepared { parameters: statement.parameter_count(), columns })
     }
 
     pub(in crate::store) fn foreign_run(&self, sql: &str, args: &[OaValue]) -> Result<OaAnswer, OaError> {
-        let mut statement = self.0.prepare_cached(sql).map_err(|error| of(&error, Phase::Prepare))?;
+        let mut statement =
+            self.connection.prepare_cached(sql).map_err(|error| of(&error, Phase::Prepare))?;
+        let _running = self.ends_by.within(STATEMENT_PATIENCE);
         let writes = !statement.readonly();
         // A statement that is kept is prepared anew in its first step, where the tables have changed meanwhile.
         let run = |error: Error| {
-            let fits = self.0.prepare(sql).is_ok();
+            let fits = self.connection.prepare(sql).is_ok();
             of(&error, if fits { Phase::Run } else { Phase::Prepare })
         };
         if writes {
-            self.0.prepare_cached(NOTE).and_then(|mut note| note.execute([])).map_err(run)?;
+            self.connection.prepare_cached(NOTE).and_then(|mut note| note.execute([])).map_err(run)?;
         }
         let columns = statement.column_count();
         let mut found = statement.query(params_from_iter(args)).map_err(run)?;
@@ -80,13 +119,13 @@ impl Session {
         if !writes {
             return Ok(OaAnswer { affected: rows.len() as u64, rows, generated: None });
         }
-        let made = self.0.last_insert_rowid();
+        let made = self.connection.last_insert_rowid();
         let generated = (made != i64::MIN).then(|| made.to_string());
-        Ok(OaAnswer { rows, affected: self.0.changes(), generated })
+        Ok(OaAnswer { rows, affected: self.connection.changes(), generated })
     }
 
     pub(in crate::store) fn foreign_command(&self, sql: &str) -> Result<(), OaError> {
-        self.0.execute_batch(sql).map_err(|error| of(&error, Phase::Run))
+        self.connection.execute_batch(sql).map_err(|error| of(&error, Phase::Run))
     }
 }
 
@@ -130,6 +169,11 @@ fn of(error: &Error, phase: Phase) -> OaError {
         other => return Trouble::Mismatch.told(None, other.to_string()),
     };
     let code = failure.extended_code;
+    let message = if code == ffi::SQLITE_INTERRUPT {
+        format!("a statement took longer than {} s", STATEMENT_PATIENCE.as_secs())
+    } else {
+        message
+    };
     let trouble = match code & 0xff {
         ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED | ffi::SQLITE_INTERRUPT => Trouble::Busy,
         ffi::SQLITE_READONLY | ffi::SQLITE_PERM => Trouble::ReadOnly,
