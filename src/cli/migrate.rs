@@ -23,7 +23,7 @@ pub(super) async fn migrate(app: App, args: MigrateArgs) -> Result<Exit, Failure
         output::line(store.migration_script())?;
         return Ok(Exit::Done);
     }
-    let session = Session::open(&app, &config, "migrate").await?;
+    let session = Session::open_or_make(&app, &config, "migrate").await?;
     let text = if session.is_alone() {
         "the schema is up to date"
     } else {

@@ -76,6 +76,7 @@ pub(super) async fn subscription(app: App) -> Result<Exit, Failure> {
     let mut tasks = Tasks::new(tokio_util::sync::CancellationToken::new());
     tasks.spawn("database writer", writer);
     // The call is counted in the database, which has to be there for it.
+    store.expect_mirror().await?;
     let alone = take_unless_served(&store, "subscription").await?;
     if let Some(alone) = &alone {
         store.migrate(alone, app.clock.now()).await?;

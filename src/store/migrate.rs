@@ -213,12 +213,26 @@ impl Conn {
 
     /// How many migrations the database lacks.
     pub(super) async fn missing_migrations(&mut self) -> Result<usize, StoreError> {
-        if !self.has_ledger().await? {
-            self.refuse_strangers().await?;
-            return Ok(MIGRATIONS.len());
-        }
         let applied = self.applied().await?;
         Ok(MIGRATIONS.iter().filter(|one| !applied.contains(&one.version)).count())
+    }
+
+    /// Makes a table and drops it, as whoever makes the schema must be allowed to.
+    pub(super) async fn probe_making(&mut self) -> Result<(), StoreError> {
+        self.refuse_strangers().await?;
+        // Not one of our names: whoever makes the schema at this moment would take it for a stranger's.
+        let table = format!("probe_of_dingsync_{}", std::process::id());
+        self.batch(&format!("CREATE TABLE {table} (id INTEGER)")).await?;
+        self.batch(&format!("DROP TABLE {table}")).await
+    }
+
+    /// Whether the schema was made here, whatever it lacks.
+    pub(super) async fn is_made(&mut self) -> Result<bool, StoreError> {
+        let is_made = self.has_ledger().await?;
+        if !is_made {
+            self.refuse_strangers().await?;
+        }
+        Ok(is_made)
     }
 
     async fn has_ledger(&mut self) -> Result<bool, StoreError> {

@@ -2,23 +2,22 @@
 //! change.
 
 mod callback;
+mod database;
 mod dingtalk;
 mod robot;
 
 use clap::Args;
-use jiff::Timestamp;
 use serde::Serialize;
 use url::Url;
 
 use super::exit::{Exit, Failure};
-use super::session::take_unless_served;
 use super::{App, output};
 use crate::apply::{Applier, Part};
 use crate::clock::SharedClock;
 use crate::config::{Config, Corp, Needs};
 use crate::lifecycle::Tasks;
-use crate::store::{Conn, Operation, Outage, Store, StoreError};
-use crate::sync::{Engine, prepare};
+use crate::store::Store;
+use crate::sync::Engine;
 use crate::telemetry::Metrics;
 
 #[derive(Debug, Args)]
@@ -79,7 +78,7 @@ pub(super) async fn check(app: App, args: CheckArgs) -> Result<Exit, Failure> {
     let (store, writer) = config.database_url.with(Store::open)?;
     let mut tasks = Tasks::new(tokio_util::sync::CancellationToken::new());
     tasks.spawn("database writer", writer);
-    findings.push(database(&store, &config, app.clock.now()).await);
+    findings.push(database::check(&store, &config, app.clock.now()).await);
     let engine = Engine::for_preflight(&config, &store, &app.clock, &app.random, &Metrics::new())?;
     let corps: Vec<_> = config.corps.iter().collect();
     for corp in &corps {
@@ -128,48 +127,6 @@ fn mapping(corp: &Corp, store: &Store, clock: &SharedClock) -> Option<Finding> {
         }
     };
     Some(finding)
-}
-
-/// Whether the database can be written. A schema that is missing is made here, so that it is known to be possible.
-async fn database(store: &Store, config: &Config, now: Timestamp) -> Finding {
-    let written = async {
-        match take_unless_served(store, "check").await? {
-            Some(alone) => {
-                store.migrate(&alone, now).await?;
-                // So that metered calls can be counted.
-                prepare(store, config, now).await?;
-            }
-            None => drop(store.missing_migrations().await?),
-        }
-        store.write(Probe).await
-    };
-    let place = store.place();
-    match written.await {
-        Ok(_) => Finding::new("database", Verdict::Ok, format!("{place} can be written")),
-        Err(error) => {
-            let remedy = match &error {
-                StoreError::Unavailable { .. } => {
-                    format!("make sure that the folder of {place} exists, and that this user may write there")
-                }
-                _ => "use a database that this version of dingsync made".to_owned(),
-            };
-            let verdict = match error.outage() {
-                Some(Outage::Unreachable | Outage::Busy) => Verdict::Later,
-                _ => Verdict::Wrong,
-            };
-            Finding::new("database", verdict, error.to_string()).remedy(remedy)
-        }
-    }
-}
-
-struct Probe;
-
-impl Operation for Probe {
-    type Output = ();
-
-    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
-        conn.probe_write().await
-    }
 }
 
 fn report(app: &App, config: &Config, findings: &[Finding]) -> Result<(), Failure> {
