@@ -279,6 +279,8 @@ pub enum Needs {
     Credentials,
     /// Callback keys are enough: a receiver that stands alone.
     CallbacksAlone,
+    /// The same, and the statements that fill the OA may still be missing: they are to be drafted.
+    Draft,
 }
 
 impl Config {

@@ -76,6 +76,7 @@ pub(super) async fn check(app: App, args: CheckArgs) -> Result<Exit, Failure> {
     let config = app.config(Needs::Credentials)?;
     let mut findings = vec![Finding::new("configuration", Verdict::Ok, "every key is known and has a value")];
     let (store, writer) = config.database_url.with(Store::open)?;
+    let store = store.excluding(config.exclude_fields.clone());
     let mut tasks = Tasks::new(tokio_util::sync::CancellationToken::new());
     tasks.spawn("database writer", writer);
     findings.push(database::check(&store, &config, app.clock.now()).await);
@@ -86,7 +87,7 @@ pub(super) async fn check(app: App, args: CheckArgs) -> Result<Exit, Failure> {
         let found = dingtalk::check(&context.client, corp, app.clock.now()).await;
         findings.extend(found.into_iter().map(|finding| finding.of(&corp.name)));
         findings.push(callback::describe(corp).of(&corp.name));
-        findings.extend(mapping(corp, &store, &app.clock).map(|finding| finding.of(&corp.name)));
+        findings.extend(mapping(corp, &store, &app.clock).into_iter().map(|finding| finding.of(&corp.name)));
         if args.robot {
             findings.push(robot::send_test(corp, &app.clock).await.of(&corp.name));
         }
@@ -109,9 +110,9 @@ pub(super) async fn check(app: App, args: CheckArgs) -> Result<Exit, Failure> {
 }
 
 /// Whether the statements that fill the OA can be read. The OA's database is not asked.
-fn mapping(corp: &Corp, store: &Store, clock: &SharedClock) -> Option<Finding> {
-    let finding = match Applier::of(corp, store, clock) {
-        Ok(None) => return None,
+fn mapping(corp: &Corp, store: &Store, clock: &SharedClock) -> Vec<Finding> {
+    match Applier::of(corp, store, clock) {
+        Ok(None) => Vec::new(),
         Ok(Some(applier)) => {
             let parts: Vec<&str> = applier.parts().map(Part::label).collect();
             let text = format!(
@@ -119,14 +120,15 @@ fn mapping(corp: &Corp, store: &Store, clock: &SharedClock) -> Option<Finding> {
                 applier.mapping.name,
                 parts.join(", ")
             );
-            Finding::new("OA tables", Verdict::Ok, text)
+            let notes = applier.left_empty().into_iter();
+            let notes = notes.map(|text| Finding::new("OA tables", Verdict::Note, text));
+            std::iter::once(Finding::new("OA tables", Verdict::Ok, text)).chain(notes).collect()
         }
         Err(error) => {
             let remedy = "change these keys; until then `dingsync serve` does not start";
-            Finding::new("OA tables", Verdict::Wrong, error.to_string()).remedy(remedy)
+            vec![Finding::new("OA tables", Verdict::Wrong, error.to_string()).remedy(remedy)]
         }
-    };
-    Some(finding)
+    }
 }
 
 fn report(app: &App, config: &Config, findings: &[Finding]) -> Result<(), Failure> {

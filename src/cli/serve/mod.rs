@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 
 use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use self::listeners::{Gate, close_later};
 use super::exit::{Exit, Failure};
@@ -176,7 +176,11 @@ impl<'app> Daemon<'app> {
 fn appliers(config: &Config, store: &Store, clock: &SharedClock) -> Result<Vec<Applier>, Failure> {
     let mut appliers = Vec::new();
     for corp in &config.corps {
-        appliers.extend(Applier::of(corp, store, clock)?);
+        let Some(applier) = Applier::of(corp, store, clock)? else { continue };
+        for text in applier.left_empty() {
+            warn!(corp = corp.name, "apply.{}: {text}", applier.mapping.name);
+        }
+        appliers.push(applier);
     }
     Ok(appliers)
 }
