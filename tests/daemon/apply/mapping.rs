@@ -130,7 +130,10 @@ async fn what_is_used_although_it_is_left_out_of_the_mirror_is_named() {
     mapping["employee"]["when"] = json!({ "mobile": ["13800000000", "null"] });
     let bare = daemon.configuration();
     let bare = bare.split("[apply").next().expect("what stands before it").to_owned();
-    daemon.configure(&format!("{bare}\n[mirror]\nexclude_fields = [\"mobile\", \"job_number\"]\n{}", toml_of(&mapping)));
+    daemon.configure(&format!(
+        "{bare}\n[mirror]\nexclude_fields = [\"mobile\", \"job_number\"]\n{}",
+        toml_of(&mapping)
+    ));
     run(&daemon, &["bootstrap"], 0).await;
     let said = text(&run(&daemon, &["apply", "check"], 0).await.stdout);
     for named in [
