@@ -155,7 +155,10 @@ fn event_reports(registered: &Registered, last: &BTreeMap<String, Timestamp>) ->
 fn print(report: &Report, kept: &str) -> Result<(), Failure> {
     let corp = &report.corp;
     output::line(match &report.registered {
-        Registered::None => format!("{corp}: nothing is registered by the older API (call_back/*)"),
+        Registered::None => format!(
+            "{corp}: nothing is registered by the older API (call_back/*), which is right where the console's event \
+             subscription is used"
+        ),
         Registered::Some { url, event_types } => format!(
             "{corp}: {} event types are registered by the older API (call_back/*), for {}; others may use that, so it \
              is left as it is",
@@ -166,13 +169,13 @@ fn print(report: &Report, kept: &str) -> Result<(), Failure> {
             format!("{corp}: what is registered by the older API is not known: {reason}")
         }
     })?;
-    let mut rows = vec![["event", "in the console", "registered", "last one"].map(str::to_owned)];
+    let mut rows = vec![["event", "in the console", "last one", "note"].map(str::to_owned)];
     rows.extend(report.events.iter().map(|event| {
         [
             event.event_type.clone(),
             event.name.unwrap_or("not needed").to_owned(),
-            if event.is_registered { "yes" } else { "no" }.to_owned(),
             event.last_at.clone().unwrap_or_else(|| "never".to_owned()),
+            if event.is_registered { "registered by the older API" } else { "" }.to_owned(),
         ]
     }));
     output::table(&rows)?;

@@ -14,7 +14,7 @@ use super::exit::{Exit, Failure};
 use super::{App, output};
 use crate::apply::{Applier, Part};
 use crate::clock::SharedClock;
-use crate::config::{Config, Corp, Needs};
+use crate::config::{Config, Corp, Needs, OpsToken};
 use crate::lifecycle::Tasks;
 use crate::store::Store;
 use crate::sync::Engine;
@@ -80,6 +80,8 @@ pub(super) async fn check(app: App, args: CheckArgs) -> Result<Exit, Failure> {
     let mut tasks = Tasks::new(tokio_util::sync::CancellationToken::new());
     tasks.spawn("database writer", writer);
     findings.push(database::check(&store, &config, app.clock.now()).await);
+    let concerns = config.ops.tokens.iter().flat_map(OpsToken::concerns);
+    findings.extend(concerns.map(|text| Finding::new("API tokens", Verdict::Note, text)));
     let engine = Engine::for_preflight(&config, &store, &app.clock, &app.random, &Metrics::new())?;
     let corps: Vec<_> = config.corps.iter().collect();
     for corp in &corps {

@@ -95,6 +95,9 @@ pub(super) async fn serve(app: App, args: ServeArgs) -> Result<Exit, Failure> {
         Some(Half::Work) | None => Needs::Credentials,
     };
     let config = app.config(needs)?;
+    for text in config.ops.tokens.iter().flat_map(OpsToken::concerns) {
+        warn!("{text}");
+    }
     let shutdown = CancellationToken::new();
     tokio::spawn(stop_on_signals(shutdown.clone()));
     Daemon::new(&app, args, config, shutdown)?.start().await?.wait().await?;
