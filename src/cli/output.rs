@@ -1,5 +1,6 @@
 //! Results on stdout. A reader that goes away (`| head`) is no error.
 
+use std::fmt::Display;
 use std::io::Write;
 
 use super::exit::Failure;
@@ -67,6 +68,13 @@ pub(super) fn brief(text: &str, columns: usize) -> String {
     brief
 }
 
+/// So many of something: `1 change`, `2 changes`.
+pub(super) fn counted(count: impl Display, what: &str) -> String {
+    let count = count.to_string();
+    let plural = if count == "1" { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
 /// Columns on a terminal: Chinese characters take two.
 fn display_width(text: &str) -> usize {
     text.chars().map(|character| if character >= '\u{1100}' { 2 } else { 1 }).sum()
@@ -75,6 +83,11 @@ fn display_width(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_not_several() {
+        assert_eq!([counted(0, "row"), counted(1, "row"), counted(2, "row")], ["0 rows", "1 row", "2 rows"]);
+    }
 
     #[test]
     fn a_long_text_is_its_beginning() {

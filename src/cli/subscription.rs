@@ -21,7 +21,7 @@ use crate::telemetry::Metrics;
 const PAGE: &str = "console → the application → 事件订阅 (Event subscription)";
 
 /// The events that the mirror lives by, as the console lists them (`events.md §4.2`).
-const CONTACTS_EVENTS: [(&str, &str); 15] = [
+pub(super) const CONTACTS_EVENTS: [(&str, &str); 15] = [
     ("user_add_org", "通讯录用户增加"),
     ("user_modify_org", "通讯录用户更改"),
     ("user_leave_org", "通讯录用户离职"),

@@ -83,6 +83,8 @@ const MIGRATIONS: &[Migration] = &[
     },
 ];
 
+const LEDGER: &str = "dingsync_migration";
+
 /// Which steps were made. It is the first table of all.
 fn ledger(dialect: Dialect) -> &'static str {
     match dialect {
@@ -228,15 +230,16 @@ impl Conn {
 
     /// Whether the schema was made here, whatever it lacks.
     pub(super) async fn is_made(&mut self) -> Result<bool, StoreError> {
-        let is_made = self.has_ledger().await?;
-        if !is_made {
-            self.refuse_strangers().await?;
+        // In one look: somebody may be making it at this moment, its ledger first.
+        let tables = self.own_tables().await?;
+        if tables.iter().any(|name| name == LEDGER) {
+            return Ok(true);
         }
-        Ok(is_made)
+        tables.first().map_or(Ok(false), |name| Err(stranger(name)))
     }
 
     async fn has_ledger(&mut self) -> Result<bool, StoreError> {
-        Ok(self.own_tables().await?.iter().any(|name| name == "dingsync_migration"))
+        Ok(self.own_tables().await?.iter().any(|name| name == LEDGER))
     }
 
     /// The tables and views of the database whose names are of our kind.
@@ -264,9 +267,7 @@ impl Conn {
     async fn refuse_strangers(&mut self) -> Result<(), StoreError> {
         match self.own_tables().await?.first() {
             None => Ok(()),
-            Some(name) => Err(StoreError::Schema(format!(
-                "it holds `{name}`, which dingsync did not make: use another database, or rename that table"
-            ))),
+            Some(name) => Err(stranger(name)),
         }
     }
 
@@ -299,4 +300,10 @@ impl Conn {
         }
         Ok(applied)
     }
+}
+
+fn stranger(name: &str) -> StoreError {
+    StoreError::Schema(format!(
+        "it holds `{name}`, which dingsync did not make: use another database, or rename that table"
+    ))
 }

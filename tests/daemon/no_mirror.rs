@@ -98,3 +98,35 @@ async fn check_tells_what_to_do_about_the_database_that_is_meant() {
         assert!(!text.contains("hushhush"), "{text}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrate_says_what_it_did() {
+    let sim = simulator(30, 4, 1).await;
+    let daemon = Daemon::on("sqlite", &[&sim], UNBOUNDED);
+    for did in ["the schema was made", "the schema was up to date already"] {
+        let said = String::from_utf8_lossy(&daemon.run(&["migrate"]).await.stdout).into_owned();
+        assert_eq!(said, format!("{}: {did}\n", daemon.database().file().display()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_unwise_about_a_token_is_told_and_not_refused() {
+    let sim = simulator(30, 4, 1).await;
+    let mut daemon = Daemon::on("sqlite", &[&sim], UNBOUNDED);
+    daemon.configure_more(
+        "[ops.tokens.oa]\ntoken = \"fifteen-letters\"\nscopes = [\"read\", \"push\"]\n\
+         [ops.tokens.console]\ntoken = \"sixteen--letters\"",
+    );
+    let check = daemon.run(&["check"]).await;
+    let found = String::from_utf8_lossy(&check.stdout).into_owned();
+    assert_eq!(check.status.code(), Some(0), "{found}");
+    assert!(found.contains("ops.tokens.oa.token has fewer than 16 characters"), "{found}");
+    assert!(
+        found.contains("ops.tokens.oa.scopes names `push`, for which there is no endpoint yet"),
+        "{found}"
+    );
+    assert!(!found.contains("ops.tokens.console") && !found.contains("fifteen-letters"), "{found}");
+    daemon.start().await;
+    daemon.says("`openssl rand -hex 24` makes a better one").await;
+    daemon.stop().await;
+}

@@ -20,7 +20,7 @@ use super::session::{DAEMON, replica};
 use super::{App, stop_on_signals};
 use crate::apply::Applier;
 use crate::clock::SharedClock;
-use crate::config::{Config, Needs};
+use crate::config::{Config, Needs, OpsToken};
 use crate::lifecycle::{Tasks, tell_service_manager};
 use crate::receive::InboxStats;
 use crate::replicas::{DatabaseClock, Membership};
