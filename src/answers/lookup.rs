@@ -61,10 +61,24 @@ pub async fn lookup(
         let text = format!("a {} has no {}", entity.label(), by.column());
         return Err(AnswerError::Unusable(text));
     }
+    for (by, _) in &wish.values {
+        refuse_excluded(store, *by)?;
+    }
     let ids = reader.find_ids(corp_id, entity, *by, value, limit).await?;
     let mut items = rows(&mut reader, corp_id, entity, &ids).await?;
     items.retain(|item| others.iter().all(|(by, value)| item[by.column()] == value.as_str()));
     Ok(LookupPage { items, next: None })
+}
+
+/// Nobody is found by what is never stored: an empty list would say that there is nobody.
+pub(super) fn refuse_excluded(store: &Store, by: FindBy) -> Result<(), AnswerError> {
+    let column = by.column();
+    if store.excluded().contains(column) {
+        let text =
+            format!("nobody is found by {column}: `mirror.exclude_fields` leaves it out of the mirror");
+        return Err(AnswerError::Unusable(text));
+    }
+    Ok(())
 }
 
 async fn rows(

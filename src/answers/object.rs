@@ -1,6 +1,7 @@
 //! How objects are named: by their id, or by what people know of them.
 
 use super::AnswerError;
+use super::lookup::refuse_excluded;
 use crate::dingtalk::event::LONGEST_USERID;
 use crate::store::{CATALOGUE, Entity, FindBy, Kind, Store};
 
@@ -35,6 +36,7 @@ pub async fn resolve(
 ) -> Result<String, AnswerError> {
     let found = text.split_once(':').and_then(|(form, value)| Some((form_of(form, entity)?, value)));
     let Some((by, value)) = found else { return parse_id(entity, text) };
+    refuse_excluded(store, by)?;
     let ids = store.reader().await?.find_ids(corp_id, entity, by, value, NAMED).await?;
     match ids.as_slice() {
         [id] => Ok(id.clone()),

@@ -23,6 +23,8 @@ pub struct CheckReport {
     pub place: String,
     /// Every statement.
     pub statements: Vec<StatementCheck>,
+    /// Values that are used although they are always NULL, a sentence for each.
+    pub left_empty: Vec<String>,
     /// What would have been written; nothing was.
     pub trials: Vec<Trial>,
     /// True where nothing is wrong.
@@ -121,7 +123,8 @@ impl Applier {
         }
         let is_fine = statements.iter().all(|statement| statement.problem.is_none())
             && trials.iter().all(|trial| trial.problem.is_none());
-        Ok(CheckReport { place: oa.place().to_owned(), statements, trials, is_fine })
+        let left_empty = self.left_empty();
+        Ok(CheckReport { place: oa.place().to_owned(), statements, left_empty, trials, is_fine })
     }
 
     async fn check_statements(&self, oa: &mut OaConn) -> Result<Vec<StatementCheck>, ApplyError> {

@@ -174,6 +174,11 @@ impl PartMapping {
         self.find.iter().chain(&self.upsert).chain(&self.delete)
     }
 
+    /// The columns that its `when` looks at.
+    pub(super) fn conditions(&self) -> impl Iterator<Item = &str> {
+        self.when.iter().map(|(column, _)| column.as_str())
+    }
+
     /// Whether its rows depend on one of these values.
     pub(super) fn uses_any(&self, names: &[&str]) -> bool {
         names.iter().any(|name| self.uses(name))

@@ -9,6 +9,7 @@ mod dependents;
 mod effects;
 mod fault;
 mod init;
+mod left_empty;
 mod mapping;
 mod members;
 mod notes;

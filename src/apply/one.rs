@@ -287,11 +287,17 @@ impl Turn<'_> {
 
     async fn park(&mut self, effects: Effects, refusal: Refusal) -> Result<(), ApplyError> {
         let Refusal { statement, code, .. } = &refusal;
+        let what = match code {
+            Some(_) => "the OA's database refuses an object",
+            None => "an object cannot be applied to the OA's tables",
+        };
         warn!(
             corp = self.corp,
+            entity = effects.entity.label(),
+            id = effects.id,
             statement,
-            code = code.as_deref().unwrap_or("dingsync"),
-            "the OA's database refuses an object; it is parked: see `dingsync apply status`"
+            code,
+            "{what}; it is parked: see `dingsync apply status`"
         );
         let parked = Effects { link: None, members: Vec::new(), refusal: Some(refusal), ..effects };
         self.store.write(parked).await?;

@@ -176,13 +176,11 @@ impl Applier {
             is_busy = true;
             self.walk_on(hold, &record).await?;
         }
-        if is_busy {
-            return Ok(Step::More);
-        }
-        if record.trouble.is_some() {
+        // With work left the trouble is over once something was applied; changes that concern nobody prove nothing.
+        if record.trouble.is_some() && (!is_busy || self.record().await?.trouble.is_none()) {
             self.note_trouble(&record, None).await?;
         }
-        Ok(Step::Rest)
+        Ok(if is_busy { Step::More } else { Step::Rest })
     }
 
     /// Where it is; made at the first time.

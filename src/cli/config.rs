@@ -7,6 +7,9 @@ use super::exit::{Exit, Failure};
 use super::{App, output};
 use crate::config::{Config, KEYS, Needs};
 
+/// Columns of a value that are shown; `--json` shows it whole.
+const SHOWN: usize = 60;
+
 #[derive(Debug, Args)]
 pub(super) struct ConfigArgs {
     /// List every key that there is, with its default and its meaning
@@ -32,7 +35,7 @@ pub(super) fn config(app: &App, args: &ConfigArgs) -> Result<Exit, Failure> {
     let rows: Vec<[String; 3]> = config
         .effective
         .iter()
-        .map(|one| [one.path.clone(), one.value.clone(), one.origin.to_string()])
+        .map(|one| [one.path.clone(), output::brief(&one.value, SHOWN), one.origin.to_string()])
         .collect();
     output::table(&rows)?;
     Ok(Exit::Done)

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::desk::Desk;
 use super::exit::{Exit, Failure};
+use super::subscription::CONTACTS_EVENTS;
 use super::{App, output};
 use crate::answers::{self, EventFilter, EventHead, EventPage, Replayed};
 use crate::config::Needs;
@@ -32,7 +33,8 @@ pub(super) enum EventsCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct Filter {
-    /// Those that came at this time or later: RFC 3339, or how long ago, such as `2h`
+    /// Those that came at this time or later: such as `2026-11-28T08:00:00Z`, or how long ago, such as `90s`,
+    /// `30m` or `48h`
     #[arg(long, value_name = "TIME", value_parser = time)]
     since: Option<When>,
     /// Those that came before this time, likewise
@@ -112,7 +114,14 @@ async fn carry_out(app: &App, desk: &Desk, command: EventsCommand) -> Result<(),
         EventsCommand::List { filter } => {
             let wanted = filter.resolve(desk, now).await?;
             let page = answers::events(store, corp_id, &wanted, Some(filter.limit)).await?;
-            if app.global.json { output::json(&page) } else { print(&page) }
+            if app.global.json {
+                return output::json(&page);
+            }
+            print(&page)?;
+            match wanted.event_type.filter(|_| page.events.is_empty()) {
+                Some(event_type) => tell_known_types(&event_type),
+                None => Ok(()),
+            }
         }
         EventsCommand::Show { id } => {
             let event = answers::event(store, corp_id, id).await?;
@@ -142,8 +151,9 @@ async fn carry_out(app: &App, desk: &Desk, command: EventsCommand) -> Result<(),
                 return output::json(&replayed);
             }
             output::line(format!(
-                "{} events marked {} objects; a running daemon reads them now, else the next start does",
-                replayed.events, replayed.marks
+                "{} marked {}; a running daemon reads what is marked now, else the next start does",
+                output::counted(replayed.events, "event"),
+                output::counted(replayed.marks, "object")
             ))?;
             match replayed.next {
                 Some(next) => output::line(format!("older ones remain: go on with --before {next}")),
@@ -151,6 +161,19 @@ async fn carry_out(app: &App, desk: &Desk, command: EventsCommand) -> Result<(),
             }
         }
     }
+}
+
+/// Of a type that the mirror does not need, something may have come all the same; where nothing has, it may be a typing
+/// error.
+fn tell_known_types(event_type: &str) -> Result<(), Failure> {
+    let known = CONTACTS_EVENTS.map(|(known, _)| known);
+    if known.contains(&event_type) {
+        return Ok(());
+    }
+    output::line(format!(
+        "no event of the type `{event_type}` is among those, and the mirror needs none of it; it needs {}",
+        known.join(", ")
+    ))
 }
 
 fn print(page: &EventPage) -> Result<(), Failure> {

@@ -84,7 +84,11 @@ impl From<StoreError> for Failure {
             | StoreError::InUse { .. }
             | StoreError::Closed(_) => Exit::TryLater,
             StoreError::Url(_) => Exit::Usage,
-            StoreError::LeaseLost | StoreError::Schema(_) | StoreError::Statement(_) => Exit::Failed,
+            StoreError::LeaseLost
+            | StoreError::Schema(_)
+            | StoreError::Denied(_)
+            | StoreError::NoMirror(_)
+            | StoreError::Statement(_) => Exit::Failed,
         };
         Self::new(exit, error)
     }

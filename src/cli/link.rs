@@ -57,7 +57,14 @@ async fn join(app: &App, desk: &Desk, args: LinkArgs) -> Result<Exit, Failure> {
     let is_filled = desk.corp.apply.is_some();
     let link = answers::link(store, corp_id, wish, is_filled, &desk.requester(app)).await?;
     let LinkLine { entity, ding_id, oa_id, .. } = &link;
-    tell(app, desk, &link, &format!("{entity} {ding_id} is linked with the row {oa_id}"))
+    tell(
+        app,
+        desk,
+        &link,
+        &format!(
+            "{entity} {ding_id} is linked with the row {oa_id}; whether the OA has such a row was not looked up"
+        ),
+    )
 }
 
 async fn part(app: &App, desk: &Desk, args: &UnlinkArgs) -> Result<Exit, Failure> {
@@ -72,7 +79,14 @@ async fn part(app: &App, desk: &Desk, args: &UnlinkArgs) -> Result<Exit, Failure
     let requester = desk.requester(app);
     let link = answers::unlink(store, corp_id, (entity, &ding_id), oa_id, is_filled, &requester).await?;
     let LinkLine { entity, ding_id, oa_id, .. } = &link;
-    tell(app, desk, &link, &format!("{entity} {ding_id} is not linked with the row {oa_id} any more"))
+    let has_find =
+        desk.corp.apply.as_ref().and_then(|apply| apply.entities.get(entity)?.find.as_ref()).is_some();
+    let again = if has_find {
+        "; `find` looks for a row anew and links what it brings, this one again unless the row or `find` is changed"
+    } else {
+        ""
+    };
+    tell(app, desk, &link, &format!("{entity} {ding_id} is not linked with the row {oa_id} any more{again}"))
 }
 
 fn tell(app: &App, desk: &Desk, link: &LinkLine, what: &str) -> Result<Exit, Failure> {

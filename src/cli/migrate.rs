@@ -7,7 +7,7 @@ use super::exit::{Exit, Failure};
 use super::session::Session;
 use super::{App, output};
 use crate::config::Needs;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 #[derive(Debug, Args)]
 pub(super) struct MigrateArgs {
@@ -23,12 +23,20 @@ pub(super) async fn migrate(app: App, args: MigrateArgs) -> Result<Exit, Failure
         output::line(store.migration_script())?;
         return Ok(Exit::Done);
     }
-    let session = Session::open(&app, &config, "migrate").await?;
-    let text = if session.is_alone() {
-        "the schema is up to date"
-    } else {
-        "the schema is up to date: a daemon runs on it"
+    let (store, _) = config.database_url.with(Store::open)?;
+    let missing = match store.missing_migrations().await {
+        Ok(missing) => Some(missing),
+        Err(StoreError::NoMirror(_)) => None,
+        Err(error) => return Err(error.into()),
     };
+    let session = Session::open_or_make(&app, &config, "migrate").await?;
+    let did = match missing {
+        None => "the schema was made".to_owned(),
+        Some(0) => "the schema was up to date already".to_owned(),
+        Some(missing) => format!("{} made; the schema is up to date", output::counted(missing, "migration")),
+    };
+    let beside = if session.is_alone() { "" } else { "; a daemon runs on it" };
+    let text = format!("{}: {did}{beside}", store.place());
     if app.global.json {
         output::json(&json!({ "up_to_date": true, "daemon_runs": !session.is_alone() }))?;
     } else {

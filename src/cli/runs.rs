@@ -84,7 +84,7 @@ fn unfinished(run: &Run) -> Exit {
 
 pub(super) async fn bootstrap(app: App) -> Result<Exit, Failure> {
     let config = app.config(Needs::Credentials)?;
-    let mut session = Session::open(&app, &config, "bootstrap").await?;
+    let mut session = Session::open_or_make(&app, &config, "bootstrap").await?;
     session.work();
     let mut exit = Exit::Done;
     let mut results = Vec::new();

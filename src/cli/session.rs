@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -127,9 +128,25 @@ async fn a_daemon_lives(store: &Store, is_daemon: impl Fn(&Replica) -> bool) -> 
 }
 
 impl Session {
-    /// Opens the database for `command`, with the schema in place.
+    /// Opens a database that was made before, with its schema brought up to date.
     pub(super) async fn open(app: &App, config: &Config, command: &str) -> Result<Self, Failure> {
         let (store, writer) = config.database_url.with(Store::open)?;
+        store.expect_mirror().await?;
+        Self::place(app, config, command, (store, writer)).await
+    }
+
+    /// The same, and makes it where it is not there.
+    pub(super) async fn open_or_make(app: &App, config: &Config, command: &str) -> Result<Self, Failure> {
+        let opened = config.database_url.with(Store::open)?;
+        Self::place(app, config, command, opened).await
+    }
+
+    async fn place(
+        app: &App,
+        config: &Config,
+        command: &str,
+        (store, writer): (Store, BoxFuture<'static, ()>),
+    ) -> Result<Self, Failure> {
         let store = store.excluding(config.exclude_fields.clone());
         let shutdown = CancellationToken::new();
         let mut tasks = Tasks::new(shutdown.clone());

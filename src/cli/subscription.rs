@@ -21,7 +21,7 @@ use crate::telemetry::Metrics;
 const PAGE: &str = "console → the application → 事件订阅 (Event subscription)";
 
 /// The events that the mirror lives by, as the console lists them (`events.md §4.2`).
-const CONTACTS_EVENTS: [(&str, &str); 15] = [
+pub(super) const CONTACTS_EVENTS: [(&str, &str); 15] = [
     ("user_add_org", "通讯录用户增加"),
     ("user_modify_org", "通讯录用户更改"),
     ("user_leave_org", "通讯录用户离职"),
@@ -76,6 +76,7 @@ pub(super) async fn subscription(app: App) -> Result<Exit, Failure> {
     let mut tasks = Tasks::new(tokio_util::sync::CancellationToken::new());
     tasks.spawn("database writer", writer);
     // The call is counted in the database, which has to be there for it.
+    store.expect_mirror().await?;
     let alone = take_unless_served(&store, "subscription").await?;
     if let Some(alone) = &alone {
         store.migrate(alone, app.clock.now()).await?;
@@ -154,7 +155,10 @@ fn event_reports(registered: &Registered, last: &BTreeMap<String, Timestamp>) ->
 fn print(report: &Report, kept: &str) -> Result<(), Failure> {
     let corp = &report.corp;
     output::line(match &report.registered {
-        Registered::None => format!("{corp}: nothing is registered by the older API (call_back/*)"),
+        Registered::None => format!(
+            "{corp}: nothing is registered by the older API (call_back/*), which is right where the console's event \
+             subscription is used"
+        ),
         Registered::Some { url, event_types } => format!(
             "{corp}: {} event types are registered by the older API (call_back/*), for {}; others may use that, so it \
              is left as it is",
@@ -165,13 +169,13 @@ fn print(report: &Report, kept: &str) -> Result<(), Failure> {
             format!("{corp}: what is registered by the older API is not known: {reason}")
         }
     })?;
-    let mut rows = vec![["event", "in the console", "registered", "last one"].map(str::to_owned)];
+    let mut rows = vec![["event", "in the console", "last one", "note"].map(str::to_owned)];
     rows.extend(report.events.iter().map(|event| {
         [
             event.event_type.clone(),
             event.name.unwrap_or("not needed").to_owned(),
-            if event.is_registered { "yes" } else { "no" }.to_owned(),
             event.last_at.clone().unwrap_or_else(|| "never".to_owned()),
+            if event.is_registered { "registered by the older API" } else { "" }.to_owned(),
         ]
     }));
     output::table(&rows)?;

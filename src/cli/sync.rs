@@ -5,9 +5,9 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use tracing::info;
 
 use super::exit::{Exit, Failure};
+use super::progress::Bar;
 use super::session::Session;
 use super::subject::Subject;
 use super::{App, output};
@@ -18,8 +18,6 @@ use crate::store::{Entity, Kind, LoggedChange, ObjectState, Standing, StoreError
 use crate::sync::Context;
 
 const LOOK: Duration = Duration::from_millis(100);
-/// How often somebody who waits is told so.
-const REPORT: Duration = Duration::from_secs(5);
 /// How long somebody who waits for one object is kept waiting.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -106,7 +104,7 @@ fn request_number(app: &App) -> i64 {
 /// Waits until nothing waits any more that this request has marked; false when patience ends first.
 async fn until_answered(session: &Session, context: &Context, request: i64) -> Result<bool, Failure> {
     let begun = Instant::now();
-    let mut reported = begun;
+    let bar = Bar::new(&context.name);
     loop {
         let (waiting, _) = {
             let mut reader = session.store.reader().await?;
@@ -125,10 +123,13 @@ async fn until_answered(session: &Session, context: &Context, request: i64) -> R
                 condition.label()
             )));
         }
-        if reported.elapsed() > REPORT {
-            reported = Instant::now();
-            info!(waiting, "waiting for DingTalk");
-        }
+        bar.show_phase(&match condition {
+            _ if !session.is_alone() => "waiting for the daemon, which reads it".to_owned(),
+            Condition::Ok => "waiting for DingTalk".to_owned(),
+            trouble => {
+                format!("waiting for DingTalk, which does not answer as it should ({})", trouble.label())
+            }
+        });
         tokio::time::sleep(LOOK).await;
     }
 }

@@ -13,7 +13,9 @@ use crate::store::{Kind, TaskState};
 pub(super) enum TasksCommand {
     /// List what waits to be read, is being read, or is set aside
     List {
-        /// Only in these states: parked, held, running, pending, waiting, confirming, hidden
+        /// Only in these states, with commas between them: `parked` and `held` (somebody has to decide), `running`,
+        /// `pending` (read next), `waiting` (read again later), `confirming` (read once more), `hidden` (out of the
+        /// application's scope)
         #[arg(long, value_name = "STATE", value_delimiter = ',')]
         state: Vec<String>,
         /// What follows this place, which an earlier list named
@@ -104,7 +106,8 @@ async fn carry_out(app: &App, desk: &Desk, command: TasksCommand) -> Result<Exit
                 output::json(&serde_json::json!({ "retried": retried }))?;
             } else {
                 output::line(format!(
-                    "{retried} objects are marked; a running daemon reads them now, else the next start does"
+                    "{} marked; a running daemon reads what is marked now, else the next start does",
+                    output::counted(retried, "object")
                 ))?;
             }
             Ok(Exit::Done)

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::layers::Written;
 use super::read::Reader;
-use super::{Corp, Problem};
+use super::{Corp, Needs, Problem};
 use crate::secret::Secret;
 
 /// What the OA's tables may hold, as the tables `[apply.NAME.ENTITY]` are named. In the order in which rows need each
@@ -43,7 +43,7 @@ pub struct ApplyEntity {
 impl Reader<'_> {
     /// Gives every organisation what its table `[apply.NAME]` says. `names` are all organisations, those that are switched
     /// off too.
-    pub(super) fn applies(&mut self, names: &[String], corps: &mut [Corp]) {
+    pub(super) fn applies(&mut self, names: &[String], corps: &mut [Corp], needs: Needs) {
         let mut taken = BTreeMap::new();
         for name in self.names("apply") {
             let Some(corp) = self.corp_of_apply(&name, names) else { continue };
@@ -55,7 +55,7 @@ impl Reader<'_> {
                 );
                 self.problems.push(Problem::missing(&path, text));
             }
-            let apply = self.apply(&name);
+            let apply = self.apply(&name, needs);
             if let Some(corp) = corps.iter_mut().find(|known| known.name == corp) {
                 corp.apply = apply;
             }
@@ -84,7 +84,7 @@ impl Reader<'_> {
         }
     }
 
-    fn apply(&mut self, name: &str) -> Option<Apply> {
+    fn apply(&mut self, name: &str, needs: Needs) -> Option<Apply> {
         let url = self.secret(&format!("apply.{name}.url"));
         let time_zone = self.text(&format!("apply.{name}.time_zone"));
         let prefix = format!("apply.{name}.");
@@ -108,8 +108,11 @@ impl Reader<'_> {
                 }
             }
         }
-        if entities.is_empty() {
-            let text = format!("writes nothing: it needs a table such as [apply.{name}.employee]");
+        if entities.is_empty() && needs != Needs::Draft {
+            let text = format!(
+                "writes nothing: it needs a table such as [apply.{name}.employee]; `dingsync apply init --from-table \
+                 TABLE` drafts one"
+            );
             self.problems.push(Problem::missing(&format!("apply.{name}"), text));
         }
         Some(Apply { name: name.to_owned(), url, time_zone: time_zone?, entities })

@@ -82,6 +82,28 @@ pub struct OpsToken {
     pub scopes: Vec<String>,
 }
 
+impl OpsToken {
+    /// What is unwise about it, a sentence for each; nothing of it is refused.
+    pub fn concerns(&self) -> Vec<String> {
+        let path = format!("ops.tokens.{}", self.name);
+        let is_short = self.token.with(|token| token.chars().count() < SHORTEST_TOKEN);
+        let short = format!(
+            "{path}.token has fewer than {SHORTEST_TOKEN} characters and can be guessed: \
+             `openssl rand -hex 24` makes a better one"
+        );
+        let push = format!("{path}.scopes names `push`, for which there is no endpoint yet");
+        let names_push = self.scopes.iter().any(|scope| scope == "push");
+        [(is_short, short), (names_push, push)]
+            .into_iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, text)| text)
+            .collect()
+    }
+}
+
+/// Characters that nobody tries one after the other.
+const SHORTEST_TOKEN: usize = 16;
+
 /// One organisation.
 #[derive(Debug, Clone)]
 pub struct Corp {
@@ -279,6 +301,8 @@ pub enum Needs {
     Credentials,
     /// Callback keys are enough: a receiver that stands alone.
     CallbacksAlone,
+    /// The same, and the statements that fill the OA may still be missing: they are to be drafted.
+    Draft,
 }
 
 impl Config {

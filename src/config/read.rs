@@ -77,7 +77,7 @@ pub(super) fn config(layers: &Layers, needs: Needs, problems: &mut Vec<Problem>)
         effective: reader.effective(&names),
     };
     reader.refuse_twins(&config.corps);
-    reader.applies(&names, &mut config.corps);
+    reader.applies(&names, &mut config.corps, needs);
     Some(config)
 }
 
@@ -241,7 +241,7 @@ impl Reader<'_> {
         let robot = self.robot(name);
         let corp_id = corp_id?;
         if owner_keys.is_empty() {
-            if callback.is_some() && app_key.is_none() && needs == Needs::CallbacksAlone {
+            if callback.is_some() && app_key.is_none() && needs != Needs::Credentials {
                 let remedy = "pushes end with it, and are told from foreign ones by it; or list what they end with in owner_keys";
                 let missing = self.missing(&path("app_key"), remedy, false);
                 self.problems.push(missing);
@@ -267,7 +267,7 @@ impl Reader<'_> {
         let key_path = format!("corps.{name}.app_key");
         let secret_path = format!("corps.{name}.app_secret");
         let (app_key, app_secret) = match needs {
-            Needs::CallbacksAlone => (self.text(&key_path), self.secret(&secret_path)),
+            Needs::CallbacksAlone | Needs::Draft => (self.text(&key_path), self.secret(&secret_path)),
             Needs::Credentials => {
                 let page = "it stands on the application's page 凭证与基础信息";
                 (self.required_text(&key_path, page), self.required_secret(&secret_path, page))

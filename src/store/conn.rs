@@ -29,7 +29,18 @@ pub struct Conn {
 }
 
 impl Conn {
-    /// A connection for writing. An embedded file is made if it is not there.
+    /// A connection for making the schema. An embedded file is made if it is not there.
+    pub(super) async fn create(target: &Target) -> Result<Self, StoreError> {
+        match target {
+            Target::Sqlite(path) => {
+                let session = sqlite::Session::create(path)?;
+                Ok(Self::new(Session::Sqlite(session)))
+            }
+            Target::Postgres(_) | Target::Mysql(_) => Self::open_writer(target).await,
+        }
+    }
+
+    /// A connection for writing.
     pub(super) async fn open_writer(target: &Target) -> Result<Self, StoreError> {
         match target {
             Target::Sqlite(path) => {

@@ -63,6 +63,15 @@ pub enum StoreError {
     /// The schema is not one that this program can live with.
     #[error("the database's schema does not fit this program: {0}")]
     Schema(String),
+    /// The user of the database may not do it.
+    #[error("the database's user lacks a right: {0}; the rights that dingsync needs are in deploy/sql")]
+    Denied(String),
+    /// Nobody has made the schema there yet, or it is the wrong place.
+    #[error(
+        "{0}; for a new mirror run `dingsync migrate` or `dingsync serve`, else correct `database.url` or start the \
+         command in the folder in which the daemon runs"
+    )]
+    NoMirror(String),
     /// The URL names no database that this program knows.
     #[error("the database's URL cannot be used: {0}")]
     Url(String),

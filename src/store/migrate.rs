@@ -89,6 +89,8 @@ const MIGRATIONS: &[Migration] = &[
     },
 ];
 
+const LEDGER: &str = "dingsync_migration";
+
 /// Which steps were made. It is the first table of all.
 fn ledger(dialect: Dialect) -> &'static str {
     match dialect {
@@ -219,16 +221,31 @@ impl Conn {
 
     /// How many migrations the database lacks.
     pub(super) async fn missing_migrations(&mut self) -> Result<usize, StoreError> {
-        if !self.has_ledger().await? {
-            self.refuse_strangers().await?;
-            return Ok(MIGRATIONS.len());
-        }
         let applied = self.applied().await?;
         Ok(MIGRATIONS.iter().filter(|one| !applied.contains(&one.version)).count())
     }
 
+    /// Makes a table and drops it, as whoever makes the schema must be allowed to.
+    pub(super) async fn probe_making(&mut self) -> Result<(), StoreError> {
+        self.refuse_strangers().await?;
+        // Not one of our names: whoever makes the schema at this moment would take it for a stranger's.
+        let table = format!("probe_of_dingsync_{}", std::process::id());
+        self.batch(&format!("CREATE TABLE {table} (id INTEGER)")).await?;
+        self.batch(&format!("DROP TABLE {table}")).await
+    }
+
+    /// Whether the schema was made here, whatever it lacks.
+    pub(super) async fn is_made(&mut self) -> Result<bool, StoreError> {
+        // In one look: somebody may be making it at this moment, its ledger first.
+        let tables = self.own_tables().await?;
+        if tables.iter().any(|name| name == LEDGER) {
+            return Ok(true);
+        }
+        tables.first().map_or(Ok(false), |name| Err(stranger(name)))
+    }
+
     async fn has_ledger(&mut self) -> Result<bool, StoreError> {
-        Ok(self.own_tables().await?.iter().any(|name| name == "dingsync_migration"))
+        Ok(self.own_tables().await?.iter().any(|name| name == LEDGER))
     }
 
     /// The tables and views of the database whose names are of our kind.
@@ -256,9 +273,7 @@ impl Conn {
     async fn refuse_strangers(&mut self) -> Result<(), StoreError> {
         match self.own_tables().await?.first() {
             None => Ok(()),
-            Some(name) => Err(StoreError::Schema(format!(
-                "it holds `{name}`, which dingsync did not make: use another database, or rename that table"
-            ))),
+            Some(name) => Err(stranger(name)),
         }
     }
 
@@ -291,4 +306,10 @@ impl Conn {
         }
         Ok(applied)
     }
+}
+
+fn stranger(name: &str) -> StoreError {
+    StoreError::Schema(format!(
+        "it holds `{name}`, which dingsync did not make: use another database, or rename that table"
+    ))
 }

@@ -41,6 +41,7 @@ mod run_place;
 mod sql;
 mod writer;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -56,6 +57,7 @@ pub use self::conn::Conn;
 pub use self::corp::{BootstrapState, CorpRecord, Snapshot};
 pub use self::dialect::Dialect;
 use self::engine::address::{self, Target};
+use self::engine::sqlite;
 pub use self::error::{Outage, StoreError};
 pub use self::events::{EventStretch, EventWish, StoredEvent};
 pub use self::exclusive::ExclusiveUse;
@@ -146,7 +148,12 @@ impl Store {
 
     /// Where it is, for people; never with a password.
     pub fn place(&self) -> String {
-        self.target.place()
+        match &self.target {
+            Target::Sqlite(path) => {
+                std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string()
+            }
+            Target::Postgres(_) | Target::Mysql(_) => self.target.place(),
+        }
     }
 
     /// True for a server: several daemons may share it.
@@ -162,14 +169,38 @@ impl Store {
         }
     }
 
-    /// Brings the schema up to date. Needs the database for itself.
+    /// Brings the schema up to date, from nothing if need be. Needs the database for itself.
     pub async fn migrate(&self, _alone: &ExclusiveUse, now: Timestamp) -> Result<(), StoreError> {
-        Conn::open_writer(&self.target).await?.migrate(now).await
+        Conn::create(&self.target).await?.migrate(now).await
     }
 
-    /// How many migrations are missing.
+    /// How many migrations are missing of a schema that was made before.
     pub async fn missing_migrations(&self) -> Result<usize, StoreError> {
+        self.expect_mirror().await?;
         Conn::open_writer(&self.target).await?.missing_migrations().await
+    }
+
+    /// Refuses a place where nobody has made the schema yet. Makes nothing there.
+    pub async fn expect_mirror(&self) -> Result<(), StoreError> {
+        let place = self.place();
+        if let Target::Sqlite(path) = &self.target
+            && is_missing_in_its_folder(path)
+        {
+            return Err(StoreError::NoMirror(format!("there is no file {place}")));
+        }
+        if Conn::open_reader(&self.target).await?.is_made().await? {
+            Ok(())
+        } else {
+            Err(StoreError::NoMirror(format!("{place} holds no mirror")))
+        }
+    }
+
+    /// Finds out whether the schema could be made where there is none, and leaves nothing behind.
+    pub async fn probe_making(&self) -> Result<(), StoreError> {
+        match &self.target {
+            Target::Sqlite(path) if is_missing_in_its_folder(path) => sqlite::probe_folder(path),
+            _ => Conn::open_writer(&self.target).await?.probe_making().await,
+        }
     }
 
     /// The statements that make the schema, for a DBA who runs them by hand.
@@ -200,4 +231,10 @@ impl Store {
         self.outages.hear(&result);
         result
     }
+}
+
+/// With its folder away, too, the file may be back in a moment.
+fn is_missing_in_its_folder(path: &Path) -> bool {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    folder.is_dir() && matches!(path.try_exists(), Ok(false))
 }

@@ -119,7 +119,7 @@ impl Store {
 /// What is met before any statement has run is a matter of rights at most.
 fn connecting(error: StoreError) -> OaError {
     match error {
-        StoreError::Schema(text) => Trouble::Denied.told(None, text),
+        StoreError::Schema(text) | StoreError::Denied(text) => Trouble::Denied.told(None, text),
         StoreError::Statement(text) => Trouble::Away.told(None, &*text),
         other => other.into(),
     }

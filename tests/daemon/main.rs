@@ -15,6 +15,7 @@ mod events;
 mod faults;
 mod hostile;
 mod live;
+mod no_mirror;
 mod notice;
 mod operation;
 mod organisations;

@@ -70,6 +70,7 @@ fn print(report: &CheckReport) -> Result<(), Failure> {
         })
         .collect();
     output::table(&rows)?;
+    report.left_empty.iter().try_for_each(|text| output::line(format!("NOTE {text}")))?;
     if report.trials.is_empty() {
         return output::line("\nNothing was tried: a statement does not fit the tables.");
     }

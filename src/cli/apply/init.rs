@@ -24,7 +24,7 @@ pub(in crate::cli) struct InitArgs {
 
 pub(super) async fn init(app: App, args: InitArgs) -> Result<Exit, Failure> {
     let mut oa = open(&app, args.url.as_deref()).await?;
-    let mut is_missing = false;
+    let mut missing: Vec<&str> = Vec::new();
     if args.url.is_none() {
         output::line("# Further keys of [apply.oa], such as `url`, are in the README.\n")?;
     }
@@ -36,11 +36,19 @@ pub(super) async fn init(app: App, args: InitArgs) -> Result<Exit, Failure> {
             }
             None => {
                 output::line(format!("# There is no table {table} in {}.\n", oa.place()))?;
-                is_missing = true;
+                missing.push(table);
             }
         }
     }
-    Ok(if is_missing { Exit::Failed } else { Exit::Done })
+    if missing.is_empty() {
+        return Ok(Exit::Done);
+    }
+    Err(Failure::failed(anyhow::anyhow!(
+        "there is no table {} in {}: check the name, and choose the OA's database with --url, or with `url` of \
+         [apply.NAME] in the configuration",
+        missing.join(", "),
+        oa.place()
+    )))
 }
 
 /// With a URL no configuration is needed: there may be none yet.
@@ -49,7 +57,7 @@ async fn open(app: &App, url: Option<&str>) -> Result<OaConn, Failure> {
         let (store, _writer) = Store::open(url)?;
         return store.open_oa(Some(url), ANY_ZONE).await.map_err(failure);
     }
-    let config = app.config(Needs::CallbacksAlone)?;
+    let config = app.config(Needs::Draft)?;
     let apply = only_corp(&config)?.apply.as_ref();
     let url = apply.and_then(|apply| apply.url.as_ref()).unwrap_or(&config.database_url);
     let url = url.with(str::to_owned);

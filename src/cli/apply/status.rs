@@ -52,7 +52,8 @@ fn print(status: &ApplyStatus) -> Result<(), Failure> {
         _ => "follows the changes",
     };
     output::line(format!(
-        "{corp}: apply.{name} {state}; {behind} changes behind, {due} due, {parked} parked"
+        "{corp}: apply.{name} {state}; {} behind, {due} due, {parked} parked",
+        output::counted(*behind, "change")
     ))?;
     if let Some(at) = &status.applied_at {
         output::line(format!("  applied last at {at}, up to change {}", status.cursor))?;

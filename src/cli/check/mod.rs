@@ -2,23 +2,22 @@
 //! change.
 
 mod callback;
+mod database;
 mod dingtalk;
 mod robot;
 
 use clap::Args;
-use jiff::Timestamp;
 use serde::Serialize;
 use url::Url;
 
 use super::exit::{Exit, Failure};
-use super::session::take_unless_served;
 use super::{App, output};
 use crate::apply::{Applier, Part};
 use crate::clock::SharedClock;
-use crate::config::{Config, Corp, Needs};
+use crate::config::{Config, Corp, Needs, OpsToken};
 use crate::lifecycle::Tasks;
-use crate::store::{Conn, Operation, Outage, Store, StoreError};
-use crate::sync::{Engine, prepare};
+use crate::store::Store;
+use crate::sync::Engine;
 use crate::telemetry::Metrics;
 
 #[derive(Debug, Args)]
@@ -77,9 +76,12 @@ pub(super) async fn check(app: App, args: CheckArgs) -> Result<Exit, Failure> {
     let config = app.config(Needs::Credentials)?;
     let mut findings = vec![Finding::new("configuration", Verdict::Ok, "every key is known and has a value")];
     let (store, writer) = config.database_url.with(Store::open)?;
+    let store = store.excluding(config.exclude_fields.clone());
     let mut tasks = Tasks::new(tokio_util::sync::CancellationToken::new());
     tasks.spawn("database writer", writer);
-    findings.push(database(&store, &config, app.clock.now()).await);
+    findings.push(database::check(&store, &config, app.clock.now()).await);
+    let concerns = config.ops.tokens.iter().flat_map(OpsToken::concerns);
+    findings.extend(concerns.map(|text| Finding::new("API tokens", Verdict::Note, text)));
     let engine = Engine::for_preflight(&config, &store, &app.clock, &app.random, &Metrics::new())?;
     let corps: Vec<_> = config.corps.iter().collect();
     for corp in &corps {
@@ -87,7 +89,7 @@ pub(super) async fn check(app: App, args: CheckArgs) -> Result<Exit, Failure> {
         let found = dingtalk::check(&context.client, corp, app.clock.now()).await;
         findings.extend(found.into_iter().map(|finding| finding.of(&corp.name)));
         findings.push(callback::describe(corp).of(&corp.name));
-        findings.extend(mapping(corp, &store, &app.clock).map(|finding| finding.of(&corp.name)));
+        findings.extend(mapping(corp, &store, &app.clock).into_iter().map(|finding| finding.of(&corp.name)));
         if args.robot {
             findings.push(robot::send_test(corp, &app.clock).await.of(&corp.name));
         }
@@ -110,9 +112,9 @@ pub(super) async fn check(app: App, args: CheckArgs) -> Result<Exit, Failure> {
 }
 
 /// Whether the statements that fill the OA can be read. The OA's database is not asked.
-fn mapping(corp: &Corp, store: &Store, clock: &SharedClock) -> Option<Finding> {
-    let finding = match Applier::of(corp, store, clock) {
-        Ok(None) => return None,
+fn mapping(corp: &Corp, store: &Store, clock: &SharedClock) -> Vec<Finding> {
+    match Applier::of(corp, store, clock) {
+        Ok(None) => Vec::new(),
         Ok(Some(applier)) => {
             let parts: Vec<&str> = applier.parts().map(Part::label).collect();
             let text = format!(
@@ -120,55 +122,14 @@ fn mapping(corp: &Corp, store: &Store, clock: &SharedClock) -> Option<Finding> {
                 applier.mapping.name,
                 parts.join(", ")
             );
-            Finding::new("OA tables", Verdict::Ok, text)
+            let notes = applier.left_empty().into_iter();
+            let notes = notes.map(|text| Finding::new("OA tables", Verdict::Note, text));
+            std::iter::once(Finding::new("OA tables", Verdict::Ok, text)).chain(notes).collect()
         }
         Err(error) => {
             let remedy = "change these keys; until then `dingsync serve` does not start";
-            Finding::new("OA tables", Verdict::Wrong, error.to_string()).remedy(remedy)
+            vec![Finding::new("OA tables", Verdict::Wrong, error.to_string()).remedy(remedy)]
         }
-    };
-    Some(finding)
-}
-
-/// Whether the database can be written. A schema that is missing is made here, so that it is known to be possible.
-async fn database(store: &Store, config: &Config, now: Timestamp) -> Finding {
-    let written = async {
-        match take_unless_served(store, "check").await? {
-            Some(alone) => {
-                store.migrate(&alone, now).await?;
-                // So that metered calls can be counted.
-                prepare(store, config, now).await?;
-            }
-            None => drop(store.missing_migrations().await?),
-        }
-        store.write(Probe).await
-    };
-    let place = store.place();
-    match written.await {
-        Ok(_) => Finding::new("database", Verdict::Ok, format!("{place} can be written")),
-        Err(error) => {
-            let remedy = match &error {
-                StoreError::Unavailable { .. } => {
-                    format!("make sure that the folder of {place} exists, and that this user may write there")
-                }
-                _ => "use a database that this version of dingsync made".to_owned(),
-            };
-            let verdict = match error.outage() {
-                Some(Outage::Unreachable | Outage::Busy) => Verdict::Later,
-                _ => Verdict::Wrong,
-            };
-            Finding::new("database", verdict, error.to_string()).remedy(remedy)
-        }
-    }
-}
-
-struct Probe;
-
-impl Operation for Probe {
-    type Output = ();
-
-    async fn run(&self, conn: &mut Conn) -> Result<(), StoreError> {
-        conn.probe_write().await
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 
 use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use self::listeners::{Gate, close_later};
 use super::exit::{Exit, Failure};
@@ -20,7 +20,7 @@ use super::session::{DAEMON, replica};
 use super::{App, stop_on_signals};
 use crate::apply::Applier;
 use crate::clock::SharedClock;
-use crate::config::{Config, Needs};
+use crate::config::{Config, Needs, OpsToken};
 use crate::lifecycle::{Tasks, tell_service_manager};
 use crate::receive::InboxStats;
 use crate::replicas::{DatabaseClock, Membership};
@@ -95,6 +95,9 @@ pub(super) async fn serve(app: App, args: ServeArgs) -> Result<Exit, Failure> {
         Some(Half::Work) | None => Needs::Credentials,
     };
     let config = app.config(needs)?;
+    for text in config.ops.tokens.iter().flat_map(OpsToken::concerns) {
+        warn!("{text}");
+    }
     let shutdown = CancellationToken::new();
     tokio::spawn(stop_on_signals(shutdown.clone()));
     Daemon::new(&app, args, config, shutdown)?.start().await?.wait().await?;
@@ -176,7 +179,11 @@ impl<'app> Daemon<'app> {
 fn appliers(config: &Config, store: &Store, clock: &SharedClock) -> Result<Vec<Applier>, Failure> {
     let mut appliers = Vec::new();
     for corp in &config.corps {
-        appliers.extend(Applier::of(corp, store, clock)?);
+        let Some(applier) = Applier::of(corp, store, clock)? else { continue };
+        for text in applier.left_empty() {
+            warn!(corp = corp.name, "apply.{}: {text}", applier.mapping.name);
+        }
+        appliers.push(applier);
     }
     Ok(appliers)
 }

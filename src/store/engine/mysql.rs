@@ -240,10 +240,7 @@ fn of_server(error: &ServerError) -> StoreError {
         1290 | 1792 | 1836 | 3989 => unavailable(Outage::ReadOnly),
         1030 | 1026 => unavailable(Outage::Io),
         // What the daemon may do is in `deploy/sql`.
-        1142 | 1143 => StoreError::Schema(format!(
-            "{} ({}); the rights that dingsync needs are in deploy/sql",
-            error.message, error.code
-        )),
+        1142 | 1143 => StoreError::Denied(format!("{} ({})", error.message, error.code)),
         // Too many connections, no database, no access, a server that goes down, a killed connection or statement, one that
         // was silent for too long.
         1040

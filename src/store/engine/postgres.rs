@@ -464,9 +464,7 @@ impl From<tokio_postgres::Error> for StoreError {
         let text: Arc<str> = format!("{} ({})", database.message(), code.code()).into();
         match outage_of(code) {
             Some(outage) => Self::Unavailable { outage, text },
-            None if *code == SqlState::INSUFFICIENT_PRIVILEGE => {
-                Self::Schema(format!("{text}; the rights that dingsync needs are in deploy/sql"))
-            }
+            None if *code == SqlState::INSUFFICIENT_PRIVILEGE => Self::Denied(text.to_string()),
             None if is_conflict(code) => Self::Conflict(text),
             None => Self::Statement(text),
         }

@@ -27,8 +27,18 @@ pub(in crate::store) struct Session {
 
 impl Session {
     /// Opens the file for writing, and makes it if it is not there.
+    pub(in crate::store) fn create(path: &Path) -> Result<Self, StoreError> {
+        Self::open_to_write(path, OpenFlags::SQLITE_OPEN_CREATE)
+    }
+
+    /// Opens the file for writing.
     pub(in crate::store) fn open_writer(path: &Path) -> Result<Self, StoreError> {
-        let connection = Connection::open(path).map_err(|error| at(path, error))?;
+        Self::open_to_write(path, OpenFlags::empty())
+    }
+
+    fn open_to_write(path: &Path, more: OpenFlags) -> Result<Self, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | more;
+        let connection = Connection::open_with_flags(path, flags).map_err(|error| at(path, error))?;
         configure(&connection)?;
         // An acknowledged event must survive a power cut; group commit pays for it.
         connection.execute_batch(
@@ -150,6 +160,16 @@ fn at(path: &Path, error: rusqlite::Error) -> StoreError {
         }
         other => other,
     }
+}
+
+/// Whether a file can be made in a folder: makes one beside the place that is meant, and removes it.
+pub(in crate::store) fn probe_folder(path: &Path) -> Result<(), StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".probe-{}", std::process::id()));
+    let probe = Path::new(&name);
+    std::fs::File::create_new(probe)
+        .and_then(|_| std::fs::remove_file(probe))
+        .map_err(|error| io_failure(probe, &error))
 }
 
 /// A failure of the file system beside SQLite's own file.

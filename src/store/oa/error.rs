@@ -176,7 +176,10 @@ impl From<StoreError> for OaError {
             StoreError::Conflict(_) | StoreError::InUse { .. } | StoreError::LeaseLost => Trouble::Busy,
             StoreError::Closed(_) => Trouble::Away,
             StoreError::Url(text) => return Self::Setting(text.clone()),
-            StoreError::Schema(_) | StoreError::Statement(_) => return Self::Own(error),
+            StoreError::Schema(_)
+            | StoreError::Denied(_)
+            | StoreError::NoMirror(_)
+            | StoreError::Statement(_) => return Self::Own(error),
         };
         match error {
             StoreError::Unavailable { text, .. } | StoreError::Conflict(text) => trouble.told(None, &*text),

@@ -121,3 +121,58 @@ async fn check_shows_what_it_would_write_and_leaves_nothing_behind() {
     assert_eq!(oa.rows("SELECT user_id, nick_name FROM sys_user ORDER BY user_id"), before);
     daemon.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_used_although_it_is_left_out_of_the_mirror_is_named() {
+    let sim = simulator(30, 4, 16).await;
+    let (mut daemon, oa) = daemon_and_oa(&sim);
+    let mut mapping = oa.mapping();
+    mapping["employee"]["when"] = json!({ "mobile": ["13800000000", "null"] });
+    let bare = daemon.configuration();
+    let bare = bare.split("[apply").next().expect("what stands before it").to_owned();
+    daemon.configure(&format!(
+        "{bare}\n[mirror]\nexclude_fields = [\"mobile\", \"job_number\"]\n{}",
+        toml_of(&mapping)
+    ));
+    run(&daemon, &["bootstrap"], 0).await;
+    let said = text(&run(&daemon, &["apply", "check"], 0).await.stdout);
+    for named in [
+        "NOTE employee.upsert uses :mobile, which is always NULL: `mirror.exclude_fields` leaves `mobile` out",
+        "NOTE employee.find uses :job_number,",
+        "NOTE employee.when uses `mobile`,",
+        "NOTE department.upsert uses :manager_mobile,",
+    ] {
+        assert!(said.contains(named), "nothing of `{named}`: {said}");
+    }
+    assert!(!said.contains(":name, which") && !said.contains(":email, which"), "{said}");
+    let check = text(&run(&daemon, &["check"], 0).await.stdout);
+    assert!(check.contains("note  OA tables: employee.find uses :job_number"), "{check}");
+    daemon.start().await;
+    daemon.says("apply.oa: employee.find uses :job_number, which is always NULL").await;
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draft_can_be_had_before_there_is_a_statement() {
+    let sim = simulator(30, 4, 16).await;
+    let oa = Oa::apart();
+    let daemon = Daemon::new(&[&sim], UNBOUNDED);
+    let bare = daemon.configuration();
+    daemon.configure_more(&format!("[apply.oa]\nurl = \"{}\"", oa.database.url()));
+    let draft = text(&run(&daemon, &["apply", "init", "--from-table", "sys_user"], 0).await.stdout);
+    assert!(draft.contains("[apply.oa.employee]") && draft.contains(":userid"), "{draft}");
+    for command in [&["apply", "status"][..], &["apply", "check"], &["verify"], &["serve"]] {
+        let refused = text(&run(&daemon, command, 64).await.stderr);
+        assert!(
+            refused.contains("`apply.oa`") && refused.contains("dingsync apply init"),
+            "{command:?}: {refused}"
+        );
+    }
+    // Without the URL it looks into the mirror's database.
+    daemon.configure(&bare);
+    run(&daemon, &["migrate"], 0).await;
+    let missing = run(&daemon, &["apply", "init", "--from-table", "sys_user"], 1).await;
+    let (out, err) = (text(&missing.stdout), text(&missing.stderr));
+    assert!(out.contains("# There is no table sys_user"), "{out}");
+    assert!(err.contains("sys_user") && err.contains("--url") && err.contains("[apply.NAME]"), "{err}");
+}

@@ -106,6 +106,7 @@ async fn a_database_that_is_away_is_waited_for() {
     }
     agrees(&daemon, &oa, &sim).await;
     assert_eq!(oa.user("00020")["nick_name"], "离线之名");
+    daemon.says("the OA's tables are followed again").await;
     daemon.stop().await;
 }
 
@@ -223,6 +224,11 @@ async fn one_whom_the_tables_do_not_take_is_parked_alone() {
     assert!(!message.contains('长'), "and nobody's name: {message}");
     assert!(he["attempts"].as_i64() >= Some(1) && he["since"].is_string(), "{he}");
     assert_eq!(oa.number("SELECT count(*) FROM sys_user"), 119, "everybody else is there");
+    let log = daemon.log();
+    let line = log.lines().find(|line| line.contains("it is parked")).expect("a line");
+    for named in [r#"entity="employee""#, r#"id="00020""#, r#"statement="employee.upsert""#, "code="] {
+        assert!(line.contains(named), "nothing of {named}: {line}");
+    }
 
     // Life goes on beside him, for whom a change is another attempt.
     sim.change(&rename("00021", "后来之名")).expect("a change");

@@ -26,6 +26,14 @@ async fn it_shows_what_is_registered_and_what_has_come_and_changes_nothing() {
     assert_eq!(event(&reports[0], "user_leave_org")["last_at"], Value::Null);
     assert!(event(&reports[0], "user_leave_org")["name"].is_string());
 
+    let shown = String::from_utf8_lossy(&daemon.run(&["subscription"]).await.stdout).into_owned();
+    assert!(shown.contains("which is right where the console's event subscription is used"), "{shown}");
+    assert!(!shown.lines().any(|line| line.split_whitespace().any(|word| word == "no")), "{shown}");
+    let nonsense = daemon.run(&["events", "list", "--type", "user_leave"]).await;
+    let shown = String::from_utf8_lossy(&nonsense.stdout).into_owned();
+    assert!(nonsense.status.success(), "{shown}");
+    assert!(shown.contains("`user_leave`") && shown.contains("user_leave_org"), "{shown}");
+
     // Somebody registers through the older API.
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let get = async |path: String| -> Value {

@@ -60,6 +60,16 @@ async fn excluded_fields_are_erased_where_they_are_and_never_stored_again() {
     assert_eq!(tables_with(database, &others), Vec::<String>::new());
     assert_eq!(row_of(database, "00019")["name"], "新名");
     assert_eq!(database.number(&holding), 0);
+
+    // An empty list would say that there is nobody.
+    let (status, said) = daemon.get("/api/v1/main/employees?mobile=13800000000").await.unwrap();
+    assert!(status == 400 && said.contains("mirror.exclude_fields"), "{status} {said}");
+    let (status, said) = daemon.get("/api/v1/main/employees?name=nobody&mobile=13800000000").await.unwrap();
+    assert!(status == 400 && said.contains("mirror.exclude_fields"), "{status} {said}");
+    let output = daemon.run(&["explain", "employee", "mobile:13800000000"]).await;
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(64), "{error}");
+    assert!(error.contains("mirror.exclude_fields"), "{error}");
     let differences = mirror::differences(database, &sim);
     let unexpected: Vec<&String> = differences
         .iter()
