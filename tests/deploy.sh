@@ -76,7 +76,7 @@ promtool check config deploy/prometheus/prometheus.yaml
 promtool test rules deploy/prometheus/alerts_test.yaml
 
 step "Compose"
-check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml deploy/compose.apply.yaml
 
 step "Kubernetes"
 # With the component too: it is a comment in the overlays.

@@ -55,6 +55,7 @@ impl Context {
             Err(error) if error.class == Class::Hidden => return Ok(Look::Hidden),
             Err(error) => return Err(error.into()),
         };
+        self.permissions.note_shown(&person.row);
         let excluded = Arc::clone(self.store.excluded());
         let mut before = self.store.reader().await?.employee(&self.corp_id, userid).await?;
         if let Some(before) = &mut before {

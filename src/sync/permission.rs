@@ -93,7 +93,8 @@ impl FieldPermission {
     }
 }
 
-/// Permissions that seem to be gone, each until its verdict is outdated.
+/// Permissions that seemed to be gone when somebody looked last, each with the time until when that is believed without
+/// another look.
 #[derive(Debug, Default)]
 pub struct FieldPermissions(Mutex<HashMap<FieldPermission, Instant>>);
 
@@ -103,16 +104,22 @@ impl FieldPermissions {
         verdicts.get(&permission).is_some_and(|until| *until > Instant::now())
     }
 
-    /// Those that seem to be gone at the moment.
+    /// Those that seemed to be gone at the last look.
     pub fn lost(&self) -> Vec<FieldPermission> {
-        FieldPermission::ALL.into_iter().filter(|permission| self.is_lost(*permission)).collect()
+        let verdicts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        FieldPermission::ALL.into_iter().filter(|permission| verdicts.contains_key(permission)).collect()
     }
 
     /// Notes the verdict; true if it is news.
     fn note_lost(&self, permission: FieldPermission) -> bool {
         let mut verdicts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = verdicts.insert(permission, Instant::now() + VERDICT_HOLDS);
-        before.is_none_or(|until| until <= Instant::now())
+        verdicts.insert(permission, Instant::now() + VERDICT_HOLDS).is_none()
+    }
+
+    /// Notes whose fields an answer shows: they are permitted.
+    pub(super) fn note_shown(&self, shown: &Employee) {
+        let mut verdicts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        verdicts.retain(|permission, _| !permission.shows_in(shown));
     }
 }
 
@@ -120,7 +127,9 @@ impl Context {
     /// The columns whose absence from an answer means nothing: those of permissions that seem to be gone, and those that
     /// are not stored.
     pub(super) fn unreliable_columns(&self) -> Vec<&'static str> {
-        let lost = self.permissions.lost().into_iter().flat_map(FieldPermission::columns).copied();
+        let lost =
+            FieldPermission::ALL.into_iter().filter(|permission| self.permissions.is_lost(*permission));
+        let lost = lost.flat_map(FieldPermission::columns).copied();
         lost.chain(self.store.excluded().names().iter().copied()).collect()
     }
 
@@ -188,7 +197,9 @@ impl Context {
         for other in others {
             match self.client.person(lane, &other).await {
                 Ok(answer) => {
-                    if permission.shows_in(&convert::person(answer).row) {
+                    let row = convert::person(answer).row;
+                    self.permissions.note_shown(&row);
+                    if permission.shows_in(&row) {
                         return Ok(Some(true));
                     }
                     shown = Some(false);

@@ -195,6 +195,17 @@ fn key(name: &str, type_text: &str, is_generated: bool) -> TableColumn {
 }
 
 #[test]
+fn a_generated_key_takes_no_other_column_s_meaning() {
+    let number = TableColumn { comment: "人员编号".to_owned(), ..key("ryid", "bigint", true) };
+    let job = TableColumn { comment: "工号".to_owned(), ..column("gh", "varchar(30)") };
+    let name = TableColumn { comment: "姓名".to_owned(), ..column("xm", "varchar(30)") };
+    let proposal = propose(Dialect::Mysql, "staff", "", &[number, job, name]);
+    let (entity, _) = read(Dialect::Mysql, &proposal);
+    let upsert = entity["upsert"].to_string();
+    assert!(upsert.contains("VALUES (:oa_id, :job_number, :name)"), "{upsert}");
+}
+
+#[test]
 fn an_unchanged_row_stays_and_the_key_of_a_new_one_is_told() {
     let columns = [key("id", "bigint", true), column("name", "text"), column("updated_at", "timestamp")];
     let upsert = |engine| {

@@ -18,7 +18,9 @@ pub(super) fn meanings(part: Part, columns: &[TableColumn]) -> Vec<Option<Meanin
     let mut meanings = vec![None; columns.len()];
     // Comments speak of other columns too: names come first.
     for is_named in [true, false] {
-        for (at, column) in columns.iter().enumerate() {
+        // A key that the table makes by itself holds nothing else, whatever is said of it.
+        let given = |column: &TableColumn| !(column.is_key && column.is_generated);
+        for (at, column) in columns.iter().enumerate().filter(|(_, column)| given(column)) {
             let meaning = if is_named { named[at] } else { by_comment(part, &column.comment) };
             if let Some(meaning) =
                 meaning.filter(|meaning| meanings[at].is_none() && !taken.contains(meaning))
