@@ -339,7 +339,7 @@ fn tell(
     let later = format!("what was asked for stays noted, and {who} goes on with it");
     match end {
         End::Done => output::line(match (wish, marked) {
-            (Wish::Rebuild, _) => format!("{corp}: every object was applied to the OA's tables"),
+            (Wish::Rebuild, _) => format!("{corp}: the whole mirror was gone through"),
             (_, Some(0)) => format!("{corp}: nothing was parked"),
             (_, marked) => format!("{corp}: {} objects were tried again", marked.unwrap_or_default()),
         })?,
