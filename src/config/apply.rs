@@ -76,7 +76,10 @@ impl Reader<'_> {
             (None, [only]) => Some(only.clone()),
             (None, _) if known(&name.to_owned()) => Some(name.to_owned()),
             (None, _) => {
-                let remedy = format!("name one of the organisations {}", names.join(", "));
+                let remedy = match names {
+                    [] => "there is no organisation yet: add a table [corps.NAME]".to_owned(),
+                    _ => format!("name one of the organisations {}", names.join(", ")),
+                };
                 let missing = self.missing(&path, &remedy, false);
                 self.problems.push(missing);
                 None
