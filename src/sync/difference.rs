@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use super::catalogue::Catalogue;
 use super::context::{Context, WorkError};
-use super::employee::{self, settle};
+use super::employee;
 use super::permission::FieldPermission;
+use super::settle::settle;
 use super::{convert, department};
 use crate::lane::Lane;
 use crate::store::{

@@ -28,6 +28,7 @@ mod role_members;
 mod runs;
 mod schedule;
 mod seen;
+mod settle;
 mod unexpected;
 mod visibility;
 mod walk;
