@@ -222,3 +222,23 @@ impl Context {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_lost_is_believed_for_a_minute_and_told_until_somebody_shows_it() {
+        let permissions = FieldPermissions::default();
+        assert!(permissions.note_lost(FieldPermission::Mobile), "news");
+        assert!(permissions.is_lost(FieldPermission::Mobile));
+        tokio::time::advance(VERDICT_HOLDS).await;
+        assert!(!permissions.is_lost(FieldPermission::Mobile), "another look is due");
+        assert_eq!(permissions.lost(), [FieldPermission::Mobile]);
+        assert!(!permissions.note_lost(FieldPermission::Mobile), "no news");
+        permissions.note_shown(&Employee { email: Some("a@b".to_owned()), ..Employee::default() });
+        assert_eq!(permissions.lost(), [FieldPermission::Mobile]);
+        permissions.note_shown(&Employee { mobile: Some("1".to_owned()), ..Employee::default() });
+        assert_eq!(permissions.lost(), []);
+    }
+}
