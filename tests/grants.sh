@@ -281,7 +281,7 @@ prove() { # engine, url, whether the server is ours
 
   # Without a schema the daemon says so and makes nothing. On MySQL its user has no way in before there are tables.
   start_daemon
-  until_within 30 daemon_says "$([ "$engine" = postgres ] && echo 'migrations are missing' || echo 'Access denied')" ||
+  until_within 30 daemon_says "$([ "$engine" = postgres ] && echo 'holds no mirror' || echo 'Access denied')" ||
     fail "without a schema: $(tail -n 3 "$here/daemon")"
   end_process "$daemon_process"
   daemon_process=''
