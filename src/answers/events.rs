@@ -176,13 +176,11 @@ async fn search(
     };
     let mut below = i64::MAX;
     if let Some(until) = filter.until {
-        below = store
-            .reader()
-            .await?
-            .event_number_at(until.checked_add(DISORDER).unwrap_or(Timestamp::MAX))
-            .await?;
+        let until = until.checked_add(DISORDER).unwrap_or(Timestamp::MAX);
+        below = store.reader().await?.event_number_at(until).await?;
     }
     below = below.min(filter.before.unwrap_or(i64::MAX));
+    let surely_before = filter.since.map(|since| since.checked_sub(DISORDER).unwrap_or(Timestamp::MIN));
     let begun = Instant::now();
     let mut found = Vec::new();
     loop {
@@ -202,10 +200,7 @@ async fn search(
                 }
             }
         }
-        if filter
-            .since
-            .is_some_and(|since| oldest_came < since.checked_sub(DISORDER).unwrap_or(Timestamp::MIN))
-        {
+        if surely_before.is_some_and(|at| oldest_came < at) {
             return Ok(Search { found, next: None, looked_back_to: filter.since });
         }
         if begun.elapsed() > PATIENCE {

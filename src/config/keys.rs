@@ -294,6 +294,13 @@ pub(super) struct Match {
     pub(super) in_file: bool,
 }
 
+impl Match {
+    /// What the value at the path looks like: that of a secret in a file is where the file is.
+    pub(super) fn kind(self) -> Kind {
+        if self.in_file { Kind::Text } else { self.key.kind }
+    }
+}
+
 /// Finds the key that `path` (`corps.main.app_key`) is an instance of.
 pub(super) fn find(path: &str) -> Option<Match> {
     let exact = |path: &str| KEYS.iter().find(|key| matches(key.path, path));

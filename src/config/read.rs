@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use jiff::civil::Time;
 use url::Url;
 
-use super::keys::{self, KEYS, Key, Kind};
+use super::keys::{self, KEYS, Kind};
 use super::layers::{Entry, Layers, Origin, Written};
 use super::{
     Application, Callback, CallbackKeys, Config, Corp, Effective, Guard, Log, Needs, Ops, OpsToken, Problem,
@@ -131,14 +131,12 @@ impl Reader<'_> {
             let key = keys::find(path)?.key;
             return Some(key.default.to_owned()).filter(|default| !default.is_empty());
         };
-        let (entry, found) = (entry.clone(), keys::find(path)?);
+        let (entry, kind) = (entry.clone(), keys::find(path)?.kind());
         let Written::One(text) = &entry.written else {
             self.problems.push(Problem::new(path, &entry.origin, "must be one value, not a list"));
             return None;
         };
-        // Of a secret in a file, what stands here is where the file is.
-        let checked = if found.in_file && !text.is_empty() { Ok(()) } else { check(found.key, text) };
-        match checked {
+        match check(kind, text) {
             Ok(()) => Some(text.clone()),
             Err(problem) => {
                 self.problems.push(Problem::new(path, &entry.origin, problem));
@@ -437,8 +435,8 @@ const LONGEST_DELAY: SignedDuration = SignedDuration::from_secs(5);
 const MOST_DAYS: u32 = 36_500;
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-fn check(key: &Key, text: &str) -> Result<(), String> {
-    let fine = match key.kind {
+fn check(kind: Kind, text: &str) -> Result<(), String> {
+    let fine = match kind {
         Kind::Text | Kind::Secret | Kind::List | Kind::Words(_) | Kind::Statements => !text.is_empty(),
         Kind::Offset => is_offset(text),
         Kind::Database | Kind::OtherDatabase => {
@@ -470,7 +468,7 @@ fn check(key: &Key, text: &str) -> Result<(), String> {
     if fine {
         return Ok(());
     }
-    let form = match key.kind {
+    let form = match kind {
         Kind::Text | Kind::Secret | Kind::List | Kind::Words(_) | Kind::Statements => {
             "must not be empty".to_owned()
         }

@@ -149,8 +149,7 @@ impl Conn {
     }
 
     async fn run_missing(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        if !self.has_ledger().await? {
-            self.refuse_strangers().await?;
+        if !self.is_made().await? {
             let ledger = ledger(self.dialect());
             self.batch(ledger).await?;
         }
@@ -227,7 +226,6 @@ impl Conn {
 
     /// Makes a table and drops it, as whoever makes the schema must be allowed to.
     pub(super) async fn probe_making(&mut self) -> Result<(), StoreError> {
-        self.refuse_strangers().await?;
         // Not one of our names: whoever makes the schema at this moment would take it for a stranger's.
         let table = format!("probe_of_dingsync_{}", std::process::id());
         self.batch(&format!("CREATE TABLE {table} (id INTEGER)")).await?;
@@ -242,10 +240,6 @@ impl Conn {
             return Ok(true);
         }
         tables.first().map_or(Ok(false), |name| Err(stranger(name)))
-    }
-
-    async fn has_ledger(&mut self) -> Result<bool, StoreError> {
-        Ok(self.own_tables().await?.iter().any(|name| name == LEDGER))
     }
 
     /// The tables and views of the database whose names are of our kind.
@@ -267,14 +261,6 @@ impl Conn {
         }
         names.retain(|name| name.starts_with("ding_") || name.starts_with("dingsync_"));
         Ok(names)
-    }
-
-    /// Tables of our names in a database that we have not set up belong to somebody else.
-    async fn refuse_strangers(&mut self) -> Result<(), StoreError> {
-        match self.own_tables().await?.first() {
-            None => Ok(()),
-            Some(name) => Err(stranger(name)),
-        }
     }
 
     /// The versions that were applied: ours as this program has them, and newer ones that it can live with.
@@ -308,6 +294,7 @@ impl Conn {
     }
 }
 
+/// A table of our names in a database that we have not set up belongs to somebody else.
 fn stranger(name: &str) -> StoreError {
     StoreError::Schema(format!(
         "it holds `{name}`, which dingsync did not make: use another database, or rename that table"

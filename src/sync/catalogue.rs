@@ -3,17 +3,14 @@
 use super::context::{Context, WorkError};
 use super::guard::Deletion;
 use super::outcome::{Reading, asked_in_vain, conclude};
+use super::role_members::mark_members;
 use crate::config::Guard;
 use crate::dingtalk::error::Denied;
 use crate::dingtalk::{ApiError, Class};
 use crate::lane::Lane;
 use crate::store::{
-    Action, Claim, Conn, Entity, Fate, Finish, Hint, Kind, Operation, Role, RoleGroup, Stamp, Standing,
-    StoreError,
+    Action, Claim, Conn, Entity, Fate, Finish, Kind, Operation, Role, RoleGroup, Stamp, Standing, StoreError,
 };
-
-/// Members of a deleted role that are marked in one statement's worth of work.
-const BATCH: usize = 1000;
 
 /// The catalogue as DingTalk shows it, with what of the stored one is really gone.
 #[derive(Debug, Clone, Default)]
@@ -219,14 +216,7 @@ impl FinishCatalogue {
     async fn mark_members(&self, conn: &mut Conn, role_id: i64) -> Result<(), StoreError> {
         let Stamp { corp_id, now, .. } = &self.stamp;
         conn.hint(corp_id, &[self.claim.hint(Kind::RoleMembers, role_id.to_string())], *now).await?;
-        let mut after = String::new();
-        loop {
-            let members = conn.role_member_ids_after(corp_id, role_id, &after, BATCH).await?;
-            let Some(last) = members.last() else { return Ok(()) };
-            after.clone_from(last);
-            let hints: Vec<Hint> =
-                members.into_iter().map(|userid| self.claim.affected(Kind::Employee, userid)).collect();
-            conn.hint(corp_id, &hints, *now).await?;
-        }
+        let affected = |userid: String| Some(self.claim.affected(Kind::Employee, userid));
+        mark_members(conn, role_id, &self.stamp, affected).await
     }
 }

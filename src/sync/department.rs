@@ -164,8 +164,8 @@ impl FinishDepartment {
         }
         let children = conn.child_departments(corp_id, dept_id).await?;
         let members = conn.department_members(corp_id, dept_id).await?;
-        let children =
-            children.into_iter().map(|(id, _)| self.claim.affected(Kind::Department, id.to_string()));
+        let below: Vec<i64> = children.into_iter().map(|(id, _)| id).collect();
+        let children = below.iter().map(|id| self.claim.affected(Kind::Department, id.to_string()));
         let people = members.iter().map(|userid| self.claim.affected(Kind::Employee, userid.clone()));
         let roles = conn.roles_reaching(corp_id, dept_id).await?;
         let roles = roles.into_iter().map(|id| self.claim.affected(Kind::RoleMembers, id.to_string()));
@@ -179,7 +179,7 @@ impl FinishDepartment {
             claim: &self.claim,
             entity: Entity::Department,
             id: &self.claim.object_id,
-            is_harmless: members.is_empty() && guard::is_empty_below(conn, corp_id, dept_id).await?,
+            is_harmless: members.is_empty() && guard::are_empty(conn, corp_id, below).await?,
         };
         if !deletion.is_admitted(conn, self.guard, corp_id, *now).await? {
             return Ok((Standing::Held, None));

@@ -46,7 +46,7 @@ pub(super) struct Deletion<'a> {
     pub(super) entity: Entity,
     /// Its id.
     pub(super) id: &'a str,
-    /// Losing it by mistake would harm nobody, such as a department without members.
+    /// Losing it by mistake would harm nobody, such as a department with nobody in it or below.
     pub(super) is_harmless: bool,
 }
 
@@ -89,9 +89,14 @@ impl Deletion<'_> {
     }
 }
 
-/// Whether nobody is in a department, nor in any below it, as far as the mirror knows.
-pub(super) async fn is_empty_below(conn: &mut Conn, corp_id: &str, dept_id: i64) -> Result<bool, StoreError> {
-    let (mut seen, mut left) = (HashSet::from([dept_id]), vec![dept_id]);
+/// Whether nobody is in any of these departments, nor in one below them, as far as the mirror knows.
+pub(super) async fn are_empty(
+    conn: &mut Conn,
+    corp_id: &str,
+    departments: Vec<i64>,
+) -> Result<bool, StoreError> {
+    let mut left = departments;
+    let mut seen: HashSet<i64> = left.iter().copied().collect();
     while let Some(dept_id) = left.pop() {
         if !conn.department_members(corp_id, dept_id).await?.is_empty() {
             return Ok(false);
@@ -102,7 +107,7 @@ pub(super) async fn is_empty_below(conn: &mut Conn, corp_id: &str, dept_id: i64)
     Ok(true)
 }
 
-/// What a comparison found gone, by kind; without departments that have no members, which are never held.
+/// What a comparison found gone, by kind; without departments in which nobody is, nor below, which are never held.
 pub(super) type Gone = BTreeMap<Entity, Vec<String>>;
 
 /// What the guard says to a comparison.

@@ -7,9 +7,8 @@ use serde_json::Value;
 
 use super::catalogue::Catalogue;
 use super::context::{Context, WorkError};
-use super::department;
-use super::employee;
 use super::settle::settle;
+use super::{department, employee};
 use crate::lane::Lane;
 use crate::store::{Difference, Entity, Fate, LeaveOut as _, Stored, rfc3339};
 

@@ -10,8 +10,25 @@ use crate::store::{
     Action, CATALOGUE, Claim, Conn, Finish, Hint, Kind, Operation, RoleScope, Stamp, Standing, StoreError,
 };
 
-/// Members whose standing is looked at in one statement's worth of work.
+/// Members that are marked in one statement's worth of work.
 const BATCH: usize = 1000;
+
+/// Goes through the current members of a role, and marks what `hint_of` makes of them.
+pub(super) async fn mark_members(
+    conn: &mut Conn,
+    role_id: i64,
+    stamp: &Stamp,
+    hint_of: impl Fn(String) -> Option<Hint>,
+) -> Result<(), StoreError> {
+    let mut after = String::new();
+    loop {
+        let members = conn.role_member_ids_after(&stamp.corp_id, role_id, &after, BATCH).await?;
+        let Some(last) = members.last() else { return Ok(()) };
+        after.clone_from(last);
+        let hints: Vec<Hint> = members.into_iter().filter_map(&hint_of).collect();
+        conn.hint(&stamp.corp_id, &hints, stamp.now).await?;
+    }
+}
 
 impl Context {
     pub(super) async fn work_on_role_members(&self, claim: &Claim) -> Result<(), WorkError> {
@@ -171,21 +188,15 @@ impl Operation for MemberPage {
 }
 
 impl MemberPage {
-    /// People who have the role here and are not on its list: their own read says.
+    /// One whose own read is to say whether he has the role.
+    fn doubted(&self, userid: String) -> Hint {
+        Hint { lane: Lane::Background, ..self.claim.hint(Kind::Employee, userid) }
+    }
+
+    /// People who have the role here and are not on its list.
     async fn mark_former(&self, conn: &mut Conn, seen: &Seen) -> Result<(), StoreError> {
-        let Stamp { corp_id, now, .. } = &self.stamp;
-        let mut after = String::new();
-        loop {
-            let members = conn.role_member_ids_after(corp_id, self.role_id, &after, BATCH).await?;
-            let Some(last) = members.last() else { return Ok(()) };
-            after.clone_from(last);
-            let hints: Vec<Hint> = members
-                .into_iter()
-                .filter(|userid| !seen.has(userid))
-                .map(|userid| Hint { lane: Lane::Background, ..self.claim.hint(Kind::Employee, userid) })
-                .collect();
-            conn.hint(corp_id, &hints, *now).await?;
-        }
+        let former = |userid: String| (!seen.has(&userid)).then(|| self.doubted(userid));
+        mark_members(conn, self.role_id, &self.stamp, former).await
     }
 
     /// People whose own read did not show the role: one of the two answers is outdated.
@@ -201,7 +212,7 @@ impl MemberPage {
         let hints: Vec<Hint> = listed
             .into_iter()
             .filter(|userid| !holders.contains(userid))
-            .map(|userid| Hint { lane: Lane::Background, ..self.claim.hint(Kind::Employee, userid) })
+            .map(|userid| self.doubted(userid))
             .collect();
         conn.hint(corp_id, &hints, *now).await
     }

@@ -3,14 +3,13 @@
 
 mod oa;
 
-use self::oa::EndsBy;
-
 use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, Value as Stored, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, params_from_iter};
 
+use self::oa::EndsBy;
 use crate::store::error::{Outage, StoreError};
 use crate::store::sql::{Row, Value, rfc3339};
 
@@ -26,6 +25,10 @@ pub(in crate::store) struct Session {
 }
 
 impl Session {
+    fn of(connection: Connection) -> Self {
+        Self { connection, ends_by: EndsBy::default() }
+    }
+
     /// Opens the file for writing, and makes it if it is not there.
     pub(in crate::store) fn create(path: &Path) -> Result<Self, StoreError> {
         Self::open_to_write(path, OpenFlags::SQLITE_OPEN_CREATE)
@@ -45,7 +48,7 @@ impl Session {
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16000; \
              PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 8000; PRAGMA journal_size_limit = 67108864;",
         )?;
-        Ok(Self { connection, ends_by: EndsBy::default() })
+        Ok(Self::of(connection))
     }
 
     /// Opens the file for reading.
@@ -54,7 +57,7 @@ impl Session {
         let connection = Connection::open_with_flags(path, flags).map_err(|error| at(path, error))?;
         configure(&connection)?;
         connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -2000;")?;
-        Ok(Self { connection, ends_by: EndsBy::default() })
+        Ok(Self::of(connection))
     }
 
     /// Takes the transaction back, unless a statement has done so: a trigger's `RAISE(ROLLBACK)`, a full disk.

@@ -118,7 +118,8 @@ impl Conn {
             now,
             finish.expects.0,
             claim.claimed_at.as_millisecond(),
-            // An event may be noted after the claim with a time before it: clocks differ, and so does what they were asked for.
+            // An event may be seen after the claim with a time before it: replicas' clocks differ, and a commit is later
+            // than the time that it notes.
             claim.event_at.map_or(i64::MIN, Timestamp::as_millisecond),
             finish.doubt.number(),
             finish.confirm.number(),

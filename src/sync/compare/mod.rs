@@ -206,7 +206,7 @@ impl<'run> Comparison<'run> {
         }
     }
 
-    /// What was found gone, by kind. Losing a department without members would harm nobody.
+    /// What was found gone, by kind. Losing a department with nobody in it or below would harm nobody.
     async fn gone(&self, items: &[RunItem]) -> Result<Gone, WorkError> {
         let mut gone = Gone::new();
         let mut reader = self.context.store.reader().await?;
@@ -217,7 +217,7 @@ impl<'run> Comparison<'run> {
         for item in items.iter().filter(is_gone) {
             if item.entity == Entity::Department {
                 let dept_id = item.entity_id.parse().unwrap_or_default();
-                if guard::is_empty_below(&mut reader, &self.context.corp_id, dept_id).await? {
+                if guard::are_empty(&mut reader, &self.context.corp_id, vec![dept_id]).await? {
                     continue;
                 }
             }

@@ -1,10 +1,24 @@
 //! What differs is found and repaired, wherever the run is interrupted, and what does not differ is left alone.
 
+use std::process::{Child, Stdio};
+
 use dingsync::sim::{Change, Plan, Subject};
 use serde_json::json;
 
 use super::{CHANGES, run, run_json};
-use crate::support::{Daemon, UNBOUNDED, is_at_rest, mirror, simulator};
+use crate::support::{Daemon, UNBOUNDED, is_at_rest, mirror, simulator, until};
+
+/// A reconcile that the daemon carries out and a command waits for.
+fn begun(daemon: &Daemon) -> Child {
+    let mut command = daemon.command(&["reconcile"]);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts")
+}
+
+fn kill(daemon: &mut Daemon, mut command: Child) {
+    daemon.kill();
+    command.kill().expect("it runs, or has ended");
+    command.wait().expect("a child");
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn half_of_two_thousand_events_lost_is_found_repaired_and_found_no_more() {
@@ -72,19 +86,15 @@ async fn a_reconcile_that_is_killed_anywhere_ends_right() {
     for point in 0..10_u64 {
         sim.live(&Plan { count: 30, interval_ms: 1.0, ..Plan::default() });
         sim.life_ended().await;
-        let mut command = daemon.command(&["reconcile"]);
-        let mut command =
-            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        let command = begun(&daemon);
         // Calls are counted, not seconds: the points lie all over a run, from its first call to its repairs.
         let calls = || sim.counters().calls.values().map(|count| count.total).sum::<u64>();
         let (begin, wanted) = (calls(), 1 + point * point * 4 + sim.status().people as u64 % 7);
-        crate::support::until("the run has made its calls, or is over", || {
+        until("the run has made its calls, or is over", || {
             calls() >= begin + wanted || (calls() > begin && daemon.database().number(open) == 0)
         })
         .await;
-        daemon.kill();
-        command.kill().unwrap();
-        command.wait().unwrap();
+        kill(&mut daemon, command);
         daemon.start().await;
     }
     daemon.wait("main", "the end of all runs", |status| status["reconcile"]["running"].is_null()).await;
@@ -106,14 +116,10 @@ async fn a_reconcile_that_is_killed_among_the_people_goes_on_there_with_what_it_
     let edit = Change::PersonManager { userid: people[0].clone(), manager: people.pop() };
     sim.change(&edit).expect("a possible change");
     sim.merge_faults(&json!({ "paths": { "*": { "slow": 1.0, "slow_ms": [20, 40] } } })).unwrap();
-    let mut command = daemon.command(&["reconcile"]);
-    let mut command =
-        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let command = begun(&daemon);
     let places = || daemon.database().number("SELECT count(*) FROM dingsync_run_place");
-    crate::support::until("it is among the people", || places() > 0).await;
-    daemon.kill();
-    command.kill().unwrap();
-    command.wait().unwrap();
+    until("it is among the people", || places() > 0).await;
+    kill(&mut daemon, command);
     sim.merge_faults(&json!({ "paths": { "*": { "slow": 0.0 } } })).unwrap();
     daemon.start().await;
     daemon.says("a run goes on where it was interrupted among the people").await;
@@ -122,7 +128,7 @@ async fn a_reconcile_that_is_killed_among_the_people_goes_on_there_with_what_it_
          WHERE options = '' AND kind = 'reconcile' AND finished_at IS NOT NULL AND entity_id = '{}'",
         people[0]
     );
-    crate::support::until("the run has ended", || daemon.database().number(&found) == 1).await;
+    until("the run has ended", || daemon.database().number(&found) == 1).await;
     daemon.agrees_with(&sim, "main").await;
     assert_eq!(daemon.database().number("SELECT count(*) FROM dingsync_run_place"), 0);
     daemon.stop().await;

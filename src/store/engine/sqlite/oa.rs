@@ -59,7 +59,7 @@ impl Session {
             .busy_timeout(BUSY_PATIENCE)
             .and_then(|()| opened.query_row("PRAGMA schema_version", [], |_| Ok(())))
             .map_err(|error| at(path, &error))?;
-        Self { connection: opened, ends_by: EndsBy::default() }.taking_statements()
+        Self::of(opened).taking_statements()
     }
 
     /// Opens our own file, which is there.
