@@ -73,22 +73,17 @@ impl Context {
     /// Lets details be read once every department has shown its members, or when that does not get on: one department
     /// that DingTalk cannot show must not keep everybody's details back. Brings only a failure.
     async fn hold_details_back(&self, run_id: i64) -> StoreError {
-        let mut left = i64::MAX;
-        let mut moved = Instant::now();
+        let mut standstill = Standstill::new(Instant::now());
         loop {
             let remains = async {
                 let mut reader = self.store.reader().await?;
                 reader.run_remains(&self.corp_id, run_id, &[Kind::Department, Kind::Walk]).await
             };
-            match remains.await {
+            let is_over = match remains.await {
                 Err(error) => return error,
-                Ok((waiting, _)) if waiting < left => {
-                    left = waiting;
-                    moved = Instant::now();
-                }
-                Ok(_) => {}
-            }
-            if left == 0 || moved.elapsed() > STUCK {
+                Ok((waiting, _)) => waiting == 0 || standstill.lasts(waiting, Instant::now()) > STUCK,
+            };
+            if is_over {
                 return match self.let_details_wait(false).await {
                     Ok(()) => std::future::pending().await,
                     Err(error) => error,
@@ -214,6 +209,25 @@ impl Context {
     }
 }
 
+/// For how long nothing has been done: what waits becomes more and less while departments show their children.
+struct Standstill {
+    waiting: Option<i64>,
+    since: Instant,
+}
+
+impl Standstill {
+    fn new(now: Instant) -> Self {
+        Self { waiting: None, since: now }
+    }
+
+    fn lasts(&mut self, waiting: i64, now: Instant) -> Duration {
+        if self.waiting.replace(waiting) != Some(waiting) {
+            self.since = now;
+        }
+        now.duration_since(self.since)
+    }
+}
+
 struct LetDetailsWait {
     corp_id: String,
     wait: bool,
@@ -285,5 +299,24 @@ impl Operation for Progress {
             conn.end_filling().await?;
         }
         Ok(Seen { people, departments, waiting })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pull_that_finds_more_than_it_reads_gets_on_all_the_same() {
+        let begun = Instant::now();
+        let mut standstill = Standstill::new(begun);
+        let mut at = begun;
+        // A department has shown its children, all of them are there but one, and that one shows its own.
+        for waiting in [6, 40, 41, 7, 80] {
+            at += STUCK;
+            assert_eq!(standstill.lasts(waiting, at), Duration::ZERO, "{waiting} wait");
+        }
+        assert_eq!(standstill.lasts(80, at + STUCK), STUCK);
+        assert_eq!(standstill.lasts(79, at + STUCK), Duration::ZERO);
     }
 }

@@ -186,10 +186,15 @@ impl Step {
             if is_due {
                 hints.push(self.hint(Kind::Walk, id));
             }
+            let (standing, run_id) = read
+                .iter()
+                .find(|(read_id, ..)| read_id == id)
+                .map_or((None, None), |(_, standing, run_id)| (Some(*standing), Some(*run_id)));
+            // Somebody who was read early has named it: once is enough for a pull.
+            let is_marked = self.claim.is_of_run() && run_id == Some(self.claim.run_id);
             // A first read that is still to come shows it as it is.
-            let comes =
-                read.iter().any(|(id_read, standing, _)| id_read == id && *standing == Standing::Unread);
-            if is_due || !(as_known || comes) {
+            let comes = standing == Some(Standing::Unread);
+            if (is_due && !is_marked) || !(as_known || comes) {
                 hints.push(self.hint(Kind::Department, id));
             }
         }

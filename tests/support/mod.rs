@@ -261,8 +261,7 @@ impl Daemon {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Option<(u16, String)> {
-        let response =
-            self.http.get(self.ops_url(path)).timeout(Duration::from_secs(10)).send().await.ok()?;
+        let response = self.http.get(self.ops_url(path)).timeout(Duration::from_mins(1)).send().await.ok()?;
         let status = response.status().as_u16();
         Some((status, response.text().await.ok()?))
     }

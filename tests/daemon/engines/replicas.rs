@@ -76,7 +76,7 @@ async fn three_replicas_of_which_one_is_killed_every_second_mirror_everything_wi
     resend_all(&sim).await;
     // Those that were killed last count for some seconds yet, and share the allowance.
     let at_rest = |status: &Value| is_at_rest(status) && status["queue"]["confirming"] == 0;
-    replicas[0].wait_for("main", "rest", Duration::from_mins(8), at_rest).await;
+    replicas[0].wait("main", "rest", at_rest).await;
     replicas[0].agrees_with(&sim, "main").await;
     let stolen = replicas[0].database().rows("SELECT object_id FROM watched", "");
     assert_eq!(stolen, Vec::new(), "two worked on one object");
