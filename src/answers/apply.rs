@@ -195,10 +195,12 @@ impl Operation for Retry {
     async fn run(&self, conn: &mut Conn) -> Result<u64, StoreError> {
         let (count, subject) = match &self.object {
             Some((entity, id)) => {
+                conn.let_go(&self.corp_id, Some((*entity, id.as_str()))).await?;
                 conn.mark_apply(&self.corp_id, *entity, id, self.now).await?;
                 (1, json!({ "entity": entity.label(), "id": id }))
             }
             None => {
+                conn.let_go(&self.corp_id, None).await?;
                 let count = conn.retry_parked_apply(&self.corp_id).await?;
                 (count, json!({ "count": count }))
             }

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::fault::Refusal;
-use crate::store::{Conn, Entity, LinkedBy, MemberOf, Operation, StoreError};
+use crate::store::{Conn, Entity, LinkedBy, Loss, MemberOf, Operation, StoreError};
 
 /// What becomes of an object's link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub(super) struct Effects {
     /// What depends on it.
     pub(super) due: Vec<(Entity, String)>,
     pub(super) refusal: Option<Refusal>,
+    /// `when` leaves it out although it had a row: counted by the guard, whose window began then.
+    pub(super) left_out_since: Option<Timestamp>,
 }
 
 impl Effects {
@@ -74,6 +76,9 @@ impl Effects {
             }
             (None, Some(marks)) => conn.settle_apply(corp_id, self.entity, id, marks).await?,
             (None, None) => {}
+        }
+        if let Some(start) = self.left_out_since {
+            conn.note_losses(corp_id, Loss::LeftOut(self.entity), 1, start, self.now).await?;
         }
         conn.mark_apply_all(corp_id, &self.due, self.now).await?;
         if let Some(seq) = self.seq {

@@ -11,13 +11,15 @@ use super::object::{Links, Look, Named, Object};
 use super::statement::Statement;
 use super::tree::Tree;
 use crate::clock::SharedClock;
-use crate::store::{Entity, Link, LoggedChange, MemberOf, OaAnswer, OaConn, OaError, Store, Value};
+use crate::config::Guard;
+use crate::store::{Entity, Link, LoggedChange, Loss, MemberOf, OaAnswer, OaConn, OaError, Store, Value};
 
 /// Everything that it takes to apply objects.
 pub(super) struct Turn<'a> {
     pub(super) corp: &'a str,
     pub(super) corp_id: &'a str,
     pub(super) mapping: &'a Mapping,
+    pub(super) guard: Guard,
     pub(super) zone: &'a TimeZone,
     pub(super) store: &'a Store,
     pub(super) clock: &'a SharedClock,
@@ -50,12 +52,20 @@ impl Turn<'_> {
             // It lives again, perhaps as somebody else, whose values the old row is not to get.
             object.blank();
         }
-        let lives = object.is_current && !ends && self.is_wanted(&object);
+        let is_there = object.is_current && !ends;
+        let lives = is_there && self.is_wanted(&object);
         if lives {
             object = self.with_needed(object, change).await?;
         }
         let mut effects = self.effects(&object, change);
-        match self.transact(&mut object, lives, change, &mut effects).await {
+        let mut outcome = Ok(());
+        if is_there && !lives {
+            outcome = self.admit_leaving_out(&object, &mut effects).await;
+        }
+        if outcome.is_ok() {
+            outcome = self.transact(&mut object, lives, change, &mut effects).await;
+        }
+        match outcome {
             Ok(()) => Ok(()),
             Err(Fault::Refused(refusal)) => {
                 let given_back = self.give_back().await;
@@ -87,6 +97,7 @@ impl Turn<'_> {
             members: Vec::new(),
             due: Vec::new(),
             refusal: None,
+            left_out_since: None,
         }
     }
 
@@ -127,6 +138,30 @@ impl Turn<'_> {
             Some(part) => part.admits(|column| object.named.get(column)),
             None => object.entity == Entity::Employee,
         }
+    }
+
+    /// Who stops matching `when` is treated as gone: where the guard would hold so many deletions, this waits for a person
+    /// as well. What a mapping says by mistake, or an answer without a flag, must not empty the OA.
+    async fn admit_leaving_out(&mut self, object: &Object, effects: &mut Effects) -> Result<(), Fault> {
+        let part = object.part().and_then(|part| self.mapping.part(part));
+        if self.guard.is_off() || part.is_none() || !object.link.as_ref().is_some_and(Link::is_current) {
+            return Ok(());
+        }
+        let mut reader = self.store.reader().await?;
+        if reader.is_let_go(self.corp_id, object.entity, &object.id).await? {
+            return Ok(());
+        }
+        let (loss, start) = (Loss::LeftOut(object.entity), self.guard.window_start(effects.now));
+        let before = reader.losses_since(self.corp_id, loss, start).await?;
+        let population = reader.population(self.corp_id, loss).await? + before;
+        if self.guard.forbids(before + 1, population) {
+            let statement = format!("{}.when", object.entity.label());
+            let text = "it does not match any more, as more others than `[guard]` allows at once: its row is left as \
+                        it is until `dingsync apply retry` lets it go";
+            return Err(Fault::refused(&statement, text));
+        }
+        effects.left_out_since = Some(start);
+        Ok(())
     }
 
     /// Applies first what the object's row refers to. What cannot be applied is left out; it is completed later.

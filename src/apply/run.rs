@@ -17,7 +17,7 @@ use super::notes::{BeginWalk, Introduce, NoteTrouble, Pass, Walked};
 use super::one::Turn;
 use super::tree::Tree;
 use crate::clock::SharedClock;
-use crate::config::{self, ConfigError, Problem};
+use crate::config::{self, ConfigError, Guard, Problem};
 use crate::lifecycle::Pulse;
 use crate::secret::Secret;
 use crate::store::{
@@ -48,6 +48,7 @@ pub struct Applier {
     pub corp_id: String,
     /// What is written how.
     pub mapping: Mapping,
+    guard: Guard,
     url: Option<Secret>,
     time_zone: String,
     zone: TimeZone,
@@ -91,7 +92,12 @@ pub enum Step {
 
 impl Applier {
     /// The one of an organisation that fills an OA; an error tells everything that is wrong with its mapping.
-    pub fn of(corp: &config::Corp, store: &Store, clock: &SharedClock) -> Result<Option<Self>, ConfigError> {
+    pub fn of(
+        corp: &config::Corp,
+        guard: Guard,
+        store: &Store,
+        clock: &SharedClock,
+    ) -> Result<Option<Self>, ConfigError> {
         let Some(apply) = &corp.apply else { return Ok(None) };
         let engine = match &apply.url {
             Some(url) => url.with(Store::engine_of).map_err(|error| {
@@ -110,6 +116,7 @@ impl Applier {
             corp: corp.name.clone(),
             corp_id: corp.corp_id.clone(),
             mapping,
+            guard,
             url: apply.url.clone(),
             time_zone: apply.time_zone.clone(),
             zone: zone_of(&apply.time_zone),
@@ -288,6 +295,7 @@ impl Applier {
             corp: &self.corp,
             corp_id: &self.corp_id,
             mapping: &self.mapping,
+            guard: self.guard,
             zone: &self.zone,
             store: &self.store,
             clock: &self.clock,

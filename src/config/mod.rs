@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::civil::Time;
+use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
 pub use self::apply::{APPLY_ENTITIES, Apply, ApplyEntity};
@@ -176,6 +177,26 @@ pub struct Guard {
     pub max_share: f64,
     /// Counted over this long.
     pub window: Duration,
+}
+
+impl Guard {
+    /// Whether nothing is held at all.
+    pub fn is_off(self) -> bool {
+        self.max_deletions == 0
+    }
+
+    /// Since when is counted.
+    pub fn window_start(self, now: Timestamp) -> Timestamp {
+        let window = SignedDuration::try_from(self.window).unwrap_or(SignedDuration::MAX);
+        now.checked_sub(window).unwrap_or(Timestamp::MIN)
+    }
+
+    /// Whether so many of a kind, of which there were `population` when the window began, pass both limits.
+    pub fn forbids(self, count: i64, population: i64) -> bool {
+        !self.is_off()
+            && count > i64::from(self.max_deletions)
+            && count as f64 > self.max_share * population as f64
+    }
 }
 
 /// When everything is compared.

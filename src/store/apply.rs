@@ -368,6 +368,37 @@ impl Conn {
         self.count(sql, args![corp_id]).await
     }
 
+    /// Lets one object go, or all of them, that is parked because the guard holds what `when` leaves out.
+    pub async fn let_go(&mut self, corp_id: &str, object: Option<(Entity, &str)>) -> Result<(), StoreError> {
+        let which = if object.is_some() { "AND entity = ? AND ding_id = ?" } else { "" };
+        let sql = format!(
+            "SELECT entity, ding_id FROM dingsync_apply_object \
+             WHERE corp_id = ? AND state = ? AND statement LIKE '%.when' {which}"
+        );
+        let mut args: Vec<Value> = vec![corp_id.into(), ApplyState::Parked.label().into()];
+        args.extend(object.into_iter().flat_map(|(entity, id)| [entity.label().into(), id.into()]));
+        let mut values = Vec::new();
+        for row in self.rows(sql, &args).await? {
+            values.extend([corp_id.into(), row.text(0)?.into(), row.text(1)?.into()]);
+        }
+        let columns = &["corp_id", "entity", "ding_id"];
+        let ending = self.dialect().keep("corp_id, entity, ding_id");
+        let insert = Insert { table: "dingsync_apply_let_go", columns, ending: &ending };
+        self.insert_rows(&insert, values).await
+    }
+
+    /// Whether a person has let an object go.
+    pub(crate) async fn is_let_go(
+        &mut self,
+        corp_id: &str,
+        entity: Entity,
+        ding_id: &str,
+    ) -> Result<bool, StoreError> {
+        let sql = "SELECT count(*) FROM dingsync_apply_let_go \
+                   WHERE corp_id = ? AND entity = ? AND ding_id = ?";
+        Ok(self.number(sql, args![corp_id, entity.label(), ding_id]).await? > 0)
+    }
+
     /// Parks an object, or notes that it is refused still, unless it was marked since `marks` were seen.
     pub(crate) async fn park_apply(
         &mut self,
@@ -417,7 +448,9 @@ impl Conn {
     ) -> Result<(), StoreError> {
         let sql = "DELETE FROM dingsync_apply_object \
                    WHERE corp_id = ? AND entity = ? AND ding_id = ? AND marks <= ?";
-        self.execute(sql, args![corp_id, entity.label(), ding_id, marks]).await
+        self.execute(sql, args![corp_id, entity.label(), ding_id, marks]).await?;
+        let sql = "DELETE FROM dingsync_apply_let_go WHERE corp_id = ? AND entity = ? AND ding_id = ?";
+        self.execute(sql, args![corp_id, entity.label(), ding_id]).await
     }
 
     /// Those of the objects that have been looked at: they have a row in the OA, or wait for something.

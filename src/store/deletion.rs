@@ -1,4 +1,4 @@
-//! How many rows of a kind were deleted lately, for the deletion guard.
+//! What the deletion guard counts: how many of a kind were lost lately.
 
 use jiff::Timestamp;
 
@@ -8,48 +8,70 @@ use super::insert::Insert;
 use super::sql::{Value, args};
 use crate::store::conn::Conn;
 
+/// A way in which something is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// A row of the mirror was deleted.
+    Deleted(Entity),
+    /// A mapping's `when` left something out that had a row in the OA.
+    LeftOut(Entity),
+}
+
+impl Loss {
+    /// The word in `dingsync_deletion.entity`.
+    fn label(self) -> String {
+        match self {
+            Self::Deleted(entity) => entity.label().to_owned(),
+            Self::LeftOut(entity) => format!("{}.when", entity.label()),
+        }
+    }
+}
+
 impl Conn {
-    /// Notes deletions, and forgets those before `start`.
-    pub async fn note_deletions(
+    /// Notes losses, and forgets those before `start`.
+    pub async fn note_losses(
         &mut self,
         corp_id: &str,
-        entity: Entity,
+        loss: Loss,
         count: usize,
         start: Timestamp,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let label = loss.label();
         let sql = "DELETE FROM dingsync_deletion WHERE corp_id = ? AND entity = ? AND deleted_at < ?";
-        self.execute(sql, args![corp_id, entity.label(), start.as_millisecond()]).await?;
-        let row = [Value::from(corp_id), entity.label().into(), now.as_millisecond().into()];
+        self.execute(sql, args![corp_id, label.as_str(), start.as_millisecond()]).await?;
+        let row = [Value::from(corp_id), label.into(), now.as_millisecond().into()];
         let columns = &["corp_id", "entity", "deleted_at"];
         let insert = Insert { table: "dingsync_deletion", columns, ending: "" };
         self.insert_rows(&insert, std::iter::repeat_n(row, count).flatten().collect()).await
     }
 
     /// How many there were since `start`.
-    pub async fn deletions_since(
+    pub async fn losses_since(
         &mut self,
         corp_id: &str,
-        entity: Entity,
+        loss: Loss,
         start: Timestamp,
     ) -> Result<i64, StoreError> {
         let sql =
             "SELECT count(*) FROM dingsync_deletion WHERE corp_id = ? AND entity = ? AND deleted_at >= ?";
-        self.number(sql, args![corp_id, entity.label(), start.as_millisecond()]).await
+        self.number(sql, args![corp_id, loss.label(), start.as_millisecond()]).await
     }
 
-    /// How many current rows there are of a kind.
-    pub async fn population(&mut self, corp_id: &str, entity: Entity) -> Result<i64, StoreError> {
-        let sql = match entity {
-            Entity::Department => {
-                "SELECT count(*) FROM ding_department WHERE corp_id = ? AND deleted_at IS NULL"
+    /// How many there are that can be lost: current rows of the mirror, or objects with a row in the OA.
+    pub async fn population(&mut self, corp_id: &str, loss: Loss) -> Result<i64, StoreError> {
+        let table = match loss {
+            Loss::Deleted(Entity::Department) => "ding_department",
+            Loss::Deleted(Entity::Employee) => "ding_employee",
+            Loss::Deleted(Entity::RoleGroup) => "ding_role_group",
+            Loss::Deleted(Entity::Role) => "ding_role",
+            Loss::LeftOut(entity) => {
+                let sql = "SELECT count(*) FROM ding_link \
+                           WHERE corp_id = ? AND entity = ? AND removed_at IS NULL";
+                return self.number(sql, args![corp_id, entity.label()]).await;
             }
-            Entity::Employee => "SELECT count(*) FROM ding_employee WHERE corp_id = ? AND deleted_at IS NULL",
-            Entity::RoleGroup => {
-                "SELECT count(*) FROM ding_role_group WHERE corp_id = ? AND deleted_at IS NULL"
-            }
-            Entity::Role => "SELECT count(*) FROM ding_role WHERE corp_id = ? AND deleted_at IS NULL",
         };
+        let sql = format!("SELECT count(*) FROM {table} WHERE corp_id = ? AND deleted_at IS NULL");
         self.number(sql, args![corp_id]).await
     }
 }

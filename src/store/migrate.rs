@@ -87,6 +87,12 @@ const MIGRATIONS: &[Migration] = &[
         min_compatible_version: 2,
         scripts: scripts!("0009_run_place.sql"),
     },
+    Migration {
+        version: 10,
+        description: "let_go",
+        min_compatible_version: 2,
+        scripts: scripts!("0010_let_go.sql"),
+    },
 ];
 
 const LEDGER: &str = "dingsync_migration";

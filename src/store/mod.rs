@@ -55,6 +55,7 @@ pub use self::catch_up::{CatchUp, Gap, GapReason};
 pub use self::change::{Action, Cause, ChangeHead, Entity, Logged, Provenance, json_ids};
 pub use self::conn::Conn;
 pub use self::corp::{BootstrapState, CorpRecord, Snapshot};
+pub use self::deletion::Loss;
 pub use self::dialect::Dialect;
 use self::engine::address::{self, Target};
 use self::engine::sqlite;

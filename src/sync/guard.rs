@@ -5,15 +5,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::config::Guard;
-use crate::store::{Cause, Claim, Conn, Entity, HeldState, Standing, StoreError};
-
-fn window_start(guard: Guard, now: Timestamp) -> Timestamp {
-    let window = SignedDuration::try_from(guard.window).unwrap_or(SignedDuration::MAX);
-    now.checked_sub(window).unwrap_or(Timestamp::MIN)
-}
+use crate::store::{Cause, Claim, Conn, Entity, HeldState, Loss, Standing, StoreError};
 
 /// Whether so many more deletions of a kind pass both limits.
 async fn passes_limits(
@@ -24,17 +19,15 @@ async fn passes_limits(
     more: usize,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    if guard.max_deletions == 0 {
+    if guard.is_off() {
         return Ok(false);
     }
-    let before = conn.deletions_since(corp_id, entity, window_start(guard, now)).await?;
+    let loss = Loss::Deleted(entity);
+    let before = conn.losses_since(corp_id, loss, guard.window_start(now)).await?;
     let with_these = before + i64::try_from(more).unwrap_or(i64::MAX);
-    if with_these <= i64::from(guard.max_deletions) {
-        return Ok(false);
-    }
     // As many as there were when the window began.
-    let population = conn.population(corp_id, entity).await? + before;
-    Ok(with_these as f64 > guard.max_share * population as f64)
+    let population = conn.population(corp_id, loss).await? + before;
+    Ok(guard.forbids(with_these, population))
 }
 
 /// A row that DingTalk's own answer would have deleted.
@@ -70,11 +63,11 @@ impl Deletion<'_> {
                 conn.forget_held(corp_id, entity, id).await?;
                 return Ok(true);
             }
-            Some(HeldState::Held | HeldState::Discarded) if guard.max_deletions > 0 => return Ok(false),
+            Some(HeldState::Held | HeldState::Discarded) if !guard.is_off() => return Ok(false),
             Some(_) => conn.forget_held(corp_id, entity, id).await?,
             None => {}
         }
-        if guard.max_deletions == 0 || self.is_harmless {
+        if guard.is_off() || self.is_harmless {
             return Ok(true);
         }
         conn.take_guard(corp_id).await?;
@@ -84,7 +77,7 @@ impl Deletion<'_> {
             conn.put_held(corp_id, entity, &[id.to_owned()], HeldState::Held, run_id, now).await?;
             return Ok(false);
         }
-        conn.note_deletions(corp_id, entity, 1, window_start(guard, now), now).await?;
+        conn.note_losses(corp_id, Loss::Deleted(entity), 1, guard.window_start(now), now).await?;
         Ok(true)
     }
 }
@@ -138,7 +131,7 @@ pub(super) async fn judge(
     now: Timestamp,
 ) -> Result<Verdict, StoreError> {
     let mut verdict = Verdict::default();
-    if guard.max_deletions == 0 {
+    if guard.is_off() {
         return Ok(verdict);
     }
     for (&entity, ids) in gone {
@@ -168,7 +161,7 @@ pub(super) async fn judge_and_note(
     run_id: i64,
     now: Timestamp,
 ) -> Result<Verdict, StoreError> {
-    if guard.max_deletions == 0 || gone.is_empty() {
+    if guard.is_off() || gone.is_empty() {
         return Ok(Verdict::default());
     }
     conn.take_guard(corp_id).await?;
@@ -178,7 +171,8 @@ pub(super) async fn judge_and_note(
     }
     for (&entity, ids) in &verdict.admitted {
         conn.put_held(corp_id, entity, ids, HeldState::Admitted, run_id, now).await?;
-        conn.note_deletions(corp_id, entity, ids.len(), window_start(guard, now), now).await?;
+        let loss = Loss::Deleted(entity);
+        conn.note_losses(corp_id, loss, ids.len(), guard.window_start(now), now).await?;
     }
     Ok(verdict)
 }

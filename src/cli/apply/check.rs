@@ -29,7 +29,7 @@ pub(super) async fn check(app: App, args: CheckArgs) -> Result<Exit, Failure> {
 }
 
 async fn report(app: &App, desk: &Desk, args: CheckArgs) -> Result<Exit, Failure> {
-    let applier = Applier::of(&desk.corp, &desk.store, &app.clock)?;
+    let applier = Applier::of(&desk.corp, desk.config.guard, &desk.store, &app.clock)?;
     let applier = applier.ok_or_else(|| super::nothing_says(&desk.corp.name))?;
     let object = match args.what.zip(args.id) {
         Some((what, id)) => {

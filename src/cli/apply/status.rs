@@ -28,7 +28,7 @@ pub(super) async fn status(app: App, args: StatusArgs) -> Result<Exit, Failure> 
 async fn report(app: &App, desk: &Desk, limit: usize) -> Result<Exit, Failure> {
     let mut all = Vec::new();
     for corp in filled_corps(&desk.config)? {
-        let Some(applier) = Applier::of(corp, &desk.store, &app.clock)? else { continue };
+        let Some(applier) = Applier::of(corp, desk.config.guard, &desk.store, &app.clock)? else { continue };
         let place = (corp.name.as_str(), corp.corp_id.as_str());
         let filling = Filling::from(&applier);
         all.push(answers::apply_status(&desk.store, place, &filling, Some(limit)).await?);

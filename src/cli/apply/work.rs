@@ -121,7 +121,7 @@ async fn carry_out(app: App, wish: Wish) -> Result<Exit, Failure> {
     let mut results = Vec::new();
     for corp in corps {
         let clock = session.engine.context(&corp.name).map_or(&app.clock, |context| &context.clock);
-        let Some(applier) = Applier::of(corp, &session.store, clock)? else { continue };
+        let Some(applier) = Applier::of(corp, config.guard, &session.store, clock)? else { continue };
         let (marked, goal) = note(&app, &session.store, &applier, &wish).await?;
         let end = wait(&session, &applier, &goal).await?;
         let (parked, objects) = parked(&session.store, &applier.corp_id, &goal).await?;

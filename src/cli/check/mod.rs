@@ -14,7 +14,7 @@ use super::exit::{Exit, Failure};
 use super::{App, output};
 use crate::apply::{Applier, Part};
 use crate::clock::SharedClock;
-use crate::config::{Config, Corp, Needs, OpsToken};
+use crate::config::{Config, Corp, Guard, Needs, OpsToken};
 use crate::lifecycle::Tasks;
 use crate::store::Store;
 use crate::sync::Engine;
@@ -89,7 +89,9 @@ pub(super) async fn check(app: App, args: CheckArgs) -> Result<Exit, Failure> {
         let found = dingtalk::check(&context.client, corp, app.clock.now()).await;
         findings.extend(found.into_iter().map(|finding| finding.of(&corp.name)));
         findings.push(callback::describe(corp).of(&corp.name));
-        findings.extend(mapping(corp, &store, &app.clock).into_iter().map(|finding| finding.of(&corp.name)));
+        findings.extend(
+            mapping(corp, config.guard, &store, &app.clock).into_iter().map(|finding| finding.of(&corp.name)),
+        );
         if args.robot {
             findings.push(robot::send_test(corp, &app.clock).await.of(&corp.name));
         }
@@ -112,8 +114,8 @@ pub(super) async fn check(app: App, args: CheckArgs) -> Result<Exit, Failure> {
 }
 
 /// Whether the statements that fill the OA can be read. The OA's database is not asked.
-fn mapping(corp: &Corp, store: &Store, clock: &SharedClock) -> Vec<Finding> {
-    match Applier::of(corp, store, clock) {
+fn mapping(corp: &Corp, guard: Guard, store: &Store, clock: &SharedClock) -> Vec<Finding> {
+    match Applier::of(corp, guard, store, clock) {
         Ok(None) => Vec::new(),
         Ok(Some(applier)) => {
             let parts: Vec<&str> = applier.parts().map(Part::label).collect();

@@ -179,7 +179,7 @@ impl<'app> Daemon<'app> {
 fn appliers(config: &Config, store: &Store, clock: &SharedClock) -> Result<Vec<Applier>, Failure> {
     let mut appliers = Vec::new();
     for corp in &config.corps {
-        let Some(applier) = Applier::of(corp, store, clock)? else { continue };
+        let Some(applier) = Applier::of(corp, config.guard, store, clock)? else { continue };
         for text in applier.left_empty() {
             warn!(corp = corp.name, "apply.{}: {text}", applier.mapping.name);
         }

@@ -3,9 +3,12 @@
 use dingsync::sim::{Change, Field};
 use serde_json::{Value, json};
 
-use super::{agrees, applied, change, daemon_and_oa, follow, is_applied, link, object, parked, run, told};
+use super::{
+    Oa, agrees, applied, change, daemon_and_oa, follow, is_applied, link, object, parked, rename, run, told,
+    toml_of,
+};
 use crate::reconcile::{leave, leavers};
-use crate::support::{is_at_rest, simulator};
+use crate::support::{Daemon, UNBOUNDED, is_at_rest, simulator};
 
 fn left(userid: &str) -> Change {
     Change::PersonLeave { userid: userid.to_owned() }
@@ -132,5 +135,67 @@ async fn nothing_is_deleted_in_the_oa_before_it_is_approved() {
     daemon.wait("main", "approved deletions", |status| is_at_rest(status) && is_applied(status)).await;
     assert_eq!(count("del_flag = '2'"), 30);
     agrees(&daemon, &oa, &sim).await;
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_the_guard_allows_are_left_out_only_when_a_person_says_so() {
+    let sim = simulator(120, 12, 12).await;
+    let oa = Oa::apart();
+    let mut daemon = Daemon::new(&[&sim], UNBOUNDED);
+    daemon.configure_more("[guard]\nmax_deletions = 5\nmax_share = 0.04\nwindow = \"1h\"");
+    let without = daemon.configuration();
+    daemon.configure_more(&toml_of(&oa.mapping()));
+    follow(&mut daemon, &sim).await;
+    daemon.stop().await;
+
+    let everybody: Vec<String> = daemon
+        .database()
+        .rows(
+            "SELECT userid FROM ding_employee WHERE corp_id = ? ORDER BY userid",
+            &sim.credentials().corp_id,
+        )
+        .iter()
+        .filter_map(|row| row["userid"].as_str().map(str::to_owned))
+        .collect();
+    let mut narrow = oa.mapping();
+    narrow["employee"]["when"] = json!({ "userid": everybody[20..] });
+    daemon.configure(&format!("{without}\n{}", toml_of(&narrow)));
+    daemon.start().await;
+    run(&daemon, &["apply", "rebuild"], 1).await;
+    let locked = || oa.number("SELECT count(*) FROM sys_user WHERE del_flag = '2'");
+    parked(&daemon, 15).await;
+    assert_eq!(locked(), 5, "as many as the guard allows");
+    let status = told(&daemon).await;
+    let held = object(&status, "employee", &everybody[19]);
+    assert_eq!(held["statement"], "employee.when");
+    assert!(held["message"].as_str().is_some_and(|text| text.contains("dingsync apply retry")), "{held}");
+
+    // Neither a change of one of them nor of what he hangs on lets him go.
+    sim.change(&rename(&everybody[19], "还在的人")).expect("a change");
+    sim.settled().await;
+    parked(&daemon, 15).await;
+    run(&daemon, &["apply", "rebuild"], 1).await;
+    assert_eq!(locked(), 5);
+
+    run(&daemon, &["apply", "retry", "employee", &everybody[19]], 0).await;
+    assert_eq!((locked(), oa.rows_of(&everybody[19])[0].1.as_str()), (6, "2"));
+    run(&daemon, &["apply", "retry"], 0).await;
+    applied(&daemon).await;
+    assert_eq!(locked(), 20);
+    assert_eq!(daemon.database().number("SELECT count(*) FROM dingsync_apply_let_go"), 0);
+
+    // Who is back and stops matching once more is counted once more.
+    daemon.stop().await;
+    daemon.configure(&format!("{without}\n{}", toml_of(&oa.mapping())));
+    daemon.start().await;
+    run(&daemon, &["apply", "rebuild"], 0).await;
+    assert_eq!(locked(), 0);
+    daemon.stop().await;
+    daemon.configure(&format!("{without}\n{}", toml_of(&narrow)));
+    daemon.start().await;
+    run(&daemon, &["apply", "rebuild"], 1).await;
+    parked(&daemon, 20).await;
+    assert_eq!(locked(), 0, "five went within the hour, and nobody more may");
     daemon.stop().await;
 }
