@@ -46,7 +46,7 @@ pub(super) async fn work(context: Arc<Context>, claim: Claim) {
     };
     if let Err(error) = outcome {
         // The lease stays; when it runs out, the object is read again. Of an outage the database's own log lines tell.
-        if error.outage().is_none() {
+        if !matches!(error, StoreError::Unavailable { .. } | StoreError::Closed(_)) {
             warn!(corp = context.name, kind = claim.kind.label(), %error, "what was read could not be stored");
         }
     }

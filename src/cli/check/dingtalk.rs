@@ -100,7 +100,8 @@ fn failed(topic: &'static str, error: &ApiError) -> Finding {
         }
         Class::Retry | Class::Throttle(_) | Class::RefreshToken => {
             Finding::new(topic, Verdict::Later, error.to_string()).remedy(
-                "make sure that this machine reaches oapi and api.dingtalk.com on port 443, then try again",
+                "make sure that this machine reaches oapi.dingtalk.com and api.dingtalk.com on port 443, and that \
+                 `oapi_url` and `api_url` are right where they are set; then try again",
             )
         }
         _ => Finding::new(topic, Verdict::Wrong, error.to_string()),
