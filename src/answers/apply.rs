@@ -45,11 +45,13 @@ pub struct ApplyStatus {
     pub due: i64,
     /// Objects that the OA's database refuses.
     pub parked: i64,
+    /// Objects that `when` leaves out, more than the deletion guard allows at once: they wait for a person.
+    pub held: i64,
     /// When something was applied last.
     pub applied_at: Option<String>,
     /// Whether the last walk ran other statements than the configuration has now.
     pub mapping_changed: bool,
-    /// Parked ones first, those that have waited longest before the others; missing where only counts are asked for.
+    /// Parked ones first, then held ones, those that have waited longest before the others; missing where only counts are asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub objects: Option<Vec<ApplyLine>>,
 }
@@ -72,7 +74,7 @@ pub struct ApplyLine {
     pub entity: String,
     /// The object's id.
     pub id: String,
-    /// `parked` or `due`.
+    /// `parked`, `held` or `due`.
     pub state: String,
     /// Which statement was refused, such as `employee.upsert`.
     pub statement: Option<String>,
@@ -136,6 +138,7 @@ pub async fn apply_status(
         behind: if phase == ApplyPhase::Waiting { 0 } else { (last - cursor).max(0) },
         due: counts.due,
         parked: counts.parked,
+        held: counts.held,
         applied_at: instant(record.as_ref().and_then(|record| record.applied_at)),
         mapping_changed: walked.is_some_and(|mapping| *mapping != filling.mapping),
         objects,
@@ -143,10 +146,12 @@ pub async fn apply_status(
 }
 
 async fn waiting(reader: &mut Reader, corp_id: &str, limit: usize) -> Result<Vec<ApplyLine>, StoreError> {
-    let mut objects = reader.apply_objects(corp_id, ApplyState::Parked, limit).await?;
-    let left = limit.saturating_sub(objects.len());
-    if left > 0 {
-        objects.extend(reader.apply_objects(corp_id, ApplyState::Due, left).await?);
+    let mut objects = Vec::new();
+    for state in [ApplyState::Parked, ApplyState::Held, ApplyState::Due] {
+        let left = limit - objects.len();
+        if left > 0 {
+            objects.extend(reader.apply_objects(corp_id, state, left).await?);
+        }
     }
     Ok(objects.into_iter().map(ApplyLine::from).collect())
 }
@@ -195,17 +200,58 @@ impl Operation for Retry {
     async fn run(&self, conn: &mut Conn) -> Result<u64, StoreError> {
         let (count, subject) = match &self.object {
             Some((entity, id)) => {
-                conn.let_go(&self.corp_id, Some((*entity, id.as_str()))).await?;
                 conn.mark_apply(&self.corp_id, *entity, id, self.now).await?;
                 (1, json!({ "entity": entity.label(), "id": id }))
             }
             None => {
-                conn.let_go(&self.corp_id, None).await?;
                 let count = conn.retry_parked_apply(&self.corp_id).await?;
                 (count, json!({ "count": count }))
             }
         };
         conn.note_audit(&self.corp_id, &self.who, "apply.retry", &subject, self.now).await?;
+        Ok(count)
+    }
+}
+
+/// Has what the deletion guard holds treated as gone in the OA, one object or all. Brings how many that are.
+pub async fn apply_approve(
+    store: &Store,
+    corp_id: &str,
+    object: Option<(Entity, String)>,
+    requester: &Requester<'_>,
+) -> Result<u64, AnswerError> {
+    let approval = Approval {
+        corp_id: corp_id.to_owned(),
+        object: object.clone(),
+        who: requester.who.to_owned(),
+        now: requester.now,
+    };
+    match (store.write(approval).await?.output, object) {
+        (0, Some((entity, id))) => Err(AnswerError::Refused(format!("{} {id} is not held", entity.label()))),
+        (count, _) => Ok(count),
+    }
+}
+
+struct Approval {
+    corp_id: String,
+    object: Option<(Entity, String)>,
+    who: String,
+    now: Timestamp,
+}
+
+impl Operation for Approval {
+    type Output = u64;
+
+    async fn run(&self, conn: &mut Conn) -> Result<u64, StoreError> {
+        let object = self.object.as_ref().map(|(entity, id)| (*entity, id.as_str()));
+        let count = conn.let_go(&self.corp_id, object).await?;
+        if count > 0 {
+            let subject = match object {
+                Some((entity, id)) => json!({ "entity": entity.label(), "id": id }),
+                None => json!({ "count": count }),
+            };
+            conn.note_audit(&self.corp_id, &self.who, "apply.approve", &subject, self.now).await?;
+        }
         Ok(count)
     }
 }

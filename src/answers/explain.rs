@@ -288,12 +288,17 @@ fn of_oa(oa: &OaSide, object: &str) -> String {
                 "the OA's database refuses it ({statement}). Put that right, then `dingsync apply retry {object}`"
             )
         }
+        "held" => format!(
+            "`when` leaves it out, as more others than `[guard]` allows at once. Wrong: correct `when`, restart, \
+             `dingsync apply rebuild`; right: `dingsync apply approve {object}`"
+        ),
         _ => "it waits for its turn".to_owned(),
     };
     match (&oa.link, &oa.waiting) {
         (Some(LinkLine { oa_id, removed_at: Some(at), .. }), None) => {
             format!(
-                "Its row in the OA was {oa_id}, and was treated at {at} as that of something that is gone."
+                "Its row in the OA was {oa_id}, and was treated at {at} as that of something that is gone, or that `when` \
+                 leaves out."
             )
         }
         (Some(link), None) => format!("Its row in the OA is {}.", link.oa_id),

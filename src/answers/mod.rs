@@ -20,7 +20,8 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 pub use self::apply::{
-    ApplyLine, ApplyStatus, Filling, TroubleLine, applied_entity, apply_rebuild, apply_retry, apply_status,
+    ApplyLine, ApplyStatus, Filling, TroubleLine, applied_entity, apply_approve, apply_rebuild, apply_retry,
+    apply_status,
 };
 pub use self::audit::{AuditLine, audit};
 pub use self::events::{

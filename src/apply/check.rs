@@ -1,10 +1,13 @@
 //! A rehearsal: every statement is prepared on the OA's database, and some objects are written in a transaction that is
 //! taken back.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use super::effects::LinkChange;
 use super::fault::{ApplyError, Fault};
+use super::left_out::LeftOut;
 use super::mapping::Part;
 use super::object::{Links, Object};
 use super::one::Turn;
@@ -23,6 +26,8 @@ pub struct CheckReport {
     pub place: String,
     /// Every statement.
     pub statements: Vec<StatementCheck>,
+    /// Whom `when` leaves out, for each kind that has one.
+    pub left_out: Vec<LeftOut>,
     /// Values that are used although they are always NULL, a sentence for each.
     pub left_empty: Vec<String>,
     /// What would have been written; nothing was.
@@ -123,8 +128,13 @@ impl Applier {
         }
         let is_fine = statements.iter().all(|statement| statement.problem.is_none())
             && trials.iter().all(|trial| trial.problem.is_none());
+        let mut left_out = Vec::new();
+        for entity in WALK {
+            let mut nobody = HashMap::new();
+            left_out.extend(self.rehearsing(&mut oa, &tree, &mut nobody).left_out(entity).await?);
+        }
         let left_empty = self.left_empty();
-        Ok(CheckReport { place: oa.place().to_owned(), statements, left_empty, trials, is_fine })
+        Ok(CheckReport { place: oa.place().to_owned(), statements, left_out, left_empty, trials, is_fine })
     }
 
     async fn check_statements(&self, oa: &mut OaConn) -> Result<Vec<StatementCheck>, ApplyError> {
@@ -158,14 +168,14 @@ impl Applier {
         let ids =
             self.store.reader().await?.object_ids_after(&self.corp_id, entity, None, CANDIDATES).await?;
         for id in ids {
-            let mut turn = self.rehearsing(oa, tree);
+            let mut nobody = HashMap::new();
+            let mut turn = self.rehearsing(oa, tree, &mut nobody);
             let object = turn.look(entity, &id, None).await?;
             if object.is_current && turn.is_wanted(&object) {
                 return self.rehearse(oa, tree, entity, &id).await;
             }
         }
-        let problem =
-            "the mirror has none that the mapping writes yet: after the first pull there is more to see";
+        let problem = "none of those that were looked at is written: the mirror has none yet, or `when` leaves them out";
         let problem = Some(problem.to_owned());
         Ok(Trial { entity: entity.label(), id: None, oa_id: None, ran: Vec::new(), problem })
     }
@@ -178,7 +188,8 @@ impl Applier {
         id: &str,
     ) -> Result<Trial, ApplyError> {
         oa.begin().await?;
-        let mut turn = self.rehearsing(oa, tree);
+        let mut nobody = HashMap::new();
+        let mut turn = self.rehearsing(oa, tree, &mut nobody);
         let tried = turn.rehearse(entity, id).await;
         let rehearsal = turn.rehearsal.take().unwrap_or_default();
         oa.roll_back().await?;
@@ -196,9 +207,14 @@ impl Applier {
     }
 
     /// For a rehearsal the whole log has been applied.
-    fn rehearsing<'a>(&'a self, oa: &'a mut OaConn, tree: &'a Tree) -> Turn<'a> {
+    fn rehearsing<'a>(
+        &'a self,
+        oa: &'a mut OaConn,
+        tree: &'a Tree,
+        to_leave_out: &'a mut HashMap<Entity, i64>,
+    ) -> Turn<'a> {
         let rehearsal = Some(Rehearsal::default());
-        Turn { rehearsal, ..self.turn(oa, tree, i64::MAX, true) }
+        Turn { rehearsal, ..self.turn(oa, tree, to_leave_out, i64::MAX, true) }
     }
 }
 

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::fault::Refusal;
-use crate::store::{Conn, Entity, LinkedBy, Loss, MemberOf, Operation, StoreError};
+use crate::store::{ApplyState, Conn, Entity, LinkedBy, Loss, MemberOf, Operation, StoreError};
 
 /// What becomes of an object's link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,8 +70,9 @@ impl Effects {
         }
         match (&self.refusal, self.marks) {
             (Some(refusal), _) => {
-                let why = (refusal.statement.as_str(), refusal.message.as_str());
                 let marks = self.marks.unwrap_or(-1);
+                let state = if refusal.is_held { ApplyState::Held } else { ApplyState::Parked };
+                let why = (state, refusal.statement.as_str(), refusal.message.as_str());
                 conn.park_apply(corp_id, self.entity, id, why, marks, self.now).await?;
             }
             (None, Some(marks)) => conn.settle_apply(corp_id, self.entity, id, marks).await?,

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::store::{OaError, StoreError};
+use crate::store::{Entity, OaError, StoreError};
 
 /// Nothing gets on, whatever the object.
 #[derive(Debug, Error)]
@@ -68,6 +68,8 @@ pub(super) struct Refusal {
     pub(super) message: String,
     /// The database's code, which holds no values.
     pub(super) code: Option<String>,
+    /// Not the database refuses it: the deletion guard holds it.
+    pub(super) is_held: bool,
 }
 
 /// How an attempt fails.
@@ -95,11 +97,21 @@ impl Fault {
             Some(code) => format!("{message} ({code})"),
             None => message,
         };
-        Self::Refused(Refusal { statement: statement.to_owned(), message, code })
+        Self::Refused(Refusal { statement: statement.to_owned(), message, code, is_held: false })
     }
 
     /// What we say of a statement.
     pub(super) fn refused(statement: &str, message: impl Into<String>) -> Self {
-        Self::Refused(Refusal { statement: statement.to_owned(), message: message.into(), code: None })
+        let (statement, message) = (statement.to_owned(), message.into());
+        Self::Refused(Refusal { statement, message, code: None, is_held: false })
+    }
+
+    /// What the deletion guard says of somebody whom `when` leaves out.
+    pub(super) fn held(entity: Entity) -> Self {
+        let statement = format!("{}.when", entity.label());
+        let message = "it does not match any more, and more do not than `[guard]` allows at once: its row stays as it is. \
+                       If `when` is wrong: correct it, restart, `dingsync apply rebuild`. If they are to be treated as \
+                       gone: `dingsync apply approve`";
+        Self::Refused(Refusal { statement, message: message.to_owned(), code: None, is_held: true })
     }
 }

@@ -1,5 +1,7 @@
 //! One object: what its row in the OA is to be, and the statements that make it so.
 
+use std::collections::HashMap;
+
 use jiff::tz::TimeZone;
 use tracing::warn;
 
@@ -12,7 +14,7 @@ use super::statement::Statement;
 use super::tree::Tree;
 use crate::clock::SharedClock;
 use crate::config::Guard;
-use crate::store::{Entity, Link, LoggedChange, Loss, MemberOf, OaAnswer, OaConn, OaError, Store, Value};
+use crate::store::{Entity, Link, LoggedChange, MemberOf, OaAnswer, OaConn, OaError, Store, Value};
 
 /// Everything that it takes to apply objects.
 pub(super) struct Turn<'a> {
@@ -27,6 +29,8 @@ pub(super) struct Turn<'a> {
     pub(super) oa: &'a mut OaConn,
     /// The last change that was applied.
     pub(super) seq: i64,
+    /// Of those whom the walk under way has still to reach, how many `when` leaves out although they have a row.
+    pub(super) to_leave_out: &'a mut HashMap<Entity, i64>,
     /// The first walk is under way: what it has not reached comes anyway.
     pub(super) is_walking: bool,
     /// Objects whose rows wait for those of others, which are applied first.
@@ -138,30 +142,6 @@ impl Turn<'_> {
             Some(part) => part.admits(|column| object.named.get(column)),
             None => object.entity == Entity::Employee,
         }
-    }
-
-    /// Who stops matching `when` is treated as gone: where the guard would hold so many deletions, this waits for a person
-    /// as well. What a mapping says by mistake, or an answer without a flag, must not empty the OA.
-    async fn admit_leaving_out(&mut self, object: &Object, effects: &mut Effects) -> Result<(), Fault> {
-        let part = object.part().and_then(|part| self.mapping.part(part));
-        if self.guard.is_off() || part.is_none() || !object.link.as_ref().is_some_and(Link::is_current) {
-            return Ok(());
-        }
-        let mut reader = self.store.reader().await?;
-        if reader.is_let_go(self.corp_id, object.entity, &object.id).await? {
-            return Ok(());
-        }
-        let (loss, start) = (Loss::LeftOut(object.entity), self.guard.window_start(effects.now));
-        let before = reader.losses_since(self.corp_id, loss, start).await?;
-        let population = reader.population(self.corp_id, loss).await? + before;
-        if self.guard.forbids(before + 1, population) {
-            let statement = format!("{}.when", object.entity.label());
-            let text = "it does not match any more, as more others than `[guard]` allows at once: its row is left as \
-                        it is until `dingsync apply retry` lets it go";
-            return Err(Fault::refused(&statement, text));
-        }
-        effects.left_out_since = Some(start);
-        Ok(())
     }
 
     /// Applies first what the object's row refers to. What cannot be applied is left out; it is completed later.
@@ -321,7 +301,10 @@ impl Turn<'_> {
     }
 
     async fn park(&mut self, effects: Effects, refusal: Refusal) -> Result<(), ApplyError> {
-        let Refusal { statement, code, .. } = &refusal;
+        let Refusal { statement, code, is_held, .. } = &refusal;
+        if *is_held {
+            return self.hold(effects, refusal).await;
+        }
         let what = match code {
             Some(_) => "the OA's database refuses an object",
             None => "an object cannot be applied to the OA's tables",

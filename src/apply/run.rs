@@ -75,6 +75,8 @@ pub struct Hold {
     /// The last change that was applied.
     seq: i64,
     is_walking: bool,
+    /// What a walk has still to leave out, of each kind for which that was counted.
+    to_leave_out: HashMap<Entity, i64>,
 }
 
 /// Whether there is more to do at once.
@@ -165,9 +167,13 @@ impl Applier {
             let seq = (is_first || is_cut).then_some(feed.last);
             self.begin_walk(&record, place, seq).await?;
             hold.tree = None;
+            hold.to_leave_out.clear();
             return Ok(Step::More);
         }
         (hold.seq, hold.is_walking) = (record.seq, record.phase != ApplyPhase::Following);
+        if !hold.is_walking {
+            hold.to_leave_out.clear();
+        }
         let mut is_busy = !feed.changes.is_empty();
         for change in feed.changes.drain(..) {
             self.apply_change(hold, &change).await?;
@@ -272,7 +278,8 @@ impl Applier {
         }
         let (Some(oa), Some(tree)) = (&mut hold.oa, &hold.tree) else { return Ok(()) };
         let _ours = hold.turns.lock().await;
-        self.turn(oa, tree, hold.seq, hold.is_walking).apply(entity, id, change).await?;
+        let mut turn = self.turn(oa, tree, &mut hold.to_leave_out, hold.seq, hold.is_walking);
+        turn.apply(entity, id, change).await?;
         hold.used = Some(Instant::now());
         Ok(())
     }
@@ -288,6 +295,7 @@ impl Applier {
         &'a self,
         oa: &'a mut OaConn,
         tree: &'a Tree,
+        to_leave_out: &'a mut HashMap<Entity, i64>,
         seq: i64,
         is_walking: bool,
     ) -> Turn<'a> {
@@ -302,6 +310,7 @@ impl Applier {
             tree,
             oa,
             seq,
+            to_leave_out,
             is_walking,
             waiting: Vec::new(),
             rehearsal: None,

@@ -8,6 +8,7 @@ use super::session::Session;
 use super::{App, output};
 use crate::answers::{self, AnswerError};
 use crate::config::Needs;
+use crate::store::Entity;
 use crate::sync::Context;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -42,14 +43,19 @@ async fn erase(app: &App, session: &Session, context: &Context, id: &str) -> Res
         Err(AnswerError::Unknown(text) | AnswerError::Refused(text)) => return Err(Failure::usage(text)),
         erased => erased?,
     };
+    let link = session.store.reader().await?.link(&context.corp_id, Entity::Employee, &userid).await?;
+    let oa_id = link.map(|link| link.oa_id);
     if app.global.json {
-        output::json(&json!({ "corp": context.name, "userid": userid, "erased": erased }))?;
+        output::json(&json!({ "corp": context.name, "userid": userid, "erased": erased, "oa_id": oa_id }))?;
     } else {
         let row = if erased.people > 0 { "the row's personal fields" } else { "nothing in the row any more" };
         output::line(format!(
             "{userid}: erased {row}, in {} changes, {} findings of runs and {} received events",
             erased.changes, erased.findings, erased.messages
         ))?;
+        if let Some(oa_id) = oa_id {
+            output::line(format!("{userid}: row {oa_id} of the OA keeps what was written into it"))?;
+        }
     }
     Ok(Exit::Done)
 }

@@ -35,7 +35,7 @@ pub(super) enum Topic {
     Reconcile,
     /// A userid stands for another person.
     Recycled,
-    /// Objects that the OA's database refuses.
+    /// Objects that the OA's database refuses, or that the deletion guard holds there.
     OaParked,
     /// The OA's tables wait.
     OaTrouble,
@@ -123,7 +123,7 @@ impl Post {
             let record = reader.apply_record(&context.corp_id).await?;
             let since = record.and_then(|record| record.trouble).and_then(|trouble| trouble.since);
             let lasts = since.is_some_and(|since| context.clock.now() >= since + LASTING);
-            seen.push(Seen::of(Topic::OaParked, counts.parked));
+            seen.push(Seen::of(Topic::OaParked, counts.parked + counts.held));
             seen.push(Seen::of(Topic::OaTrouble, i64::from(lasts)));
         }
         Ok(seen)

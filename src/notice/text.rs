@@ -52,7 +52,7 @@ fn is(seen: &Seen) -> String {
         }
         Topic::OaParked => {
             format!(
-                "{amount} 个对象未能写入 OA 表：OA 数据库拒绝。请执行 dingsync apply status 查看原因，处理后执行 dingsync apply retry。"
+                "{amount} 个对象未能写入 OA 表：OA 数据库拒绝，或被删除保护拦下（不再符合 when 的过多）。请执行 dingsync apply status 查看原因和处理办法。"
             )
         }
         Topic::OaTrouble => {
@@ -73,7 +73,7 @@ fn over(topic: Topic) -> &'static str {
         Topic::Held => "没有等待确认的删除。",
         Topic::Denied => "钉钉恢复应答。",
         Topic::Reconcile => "最近一次对账已全部完成。",
-        Topic::OaParked => "OA 数据库不再拒绝任何对象。",
+        Topic::OaParked => "没有未能写入 OA 表的对象。",
         Topic::OaTrouble => "OA 表恢复写入。",
         // Nobody says of these that they are over.
         Topic::FieldsLost | Topic::Recycled => "",

@@ -239,7 +239,7 @@ impl Shared {
             drop(reader);
             if let Some(status) = self.apply_status(corp).await? {
                 let trouble = status.trouble.as_ref().map(|trouble| trouble.kind.as_str());
-                metrics.apply(&corp.name, (status.behind, status.due, status.parked), trouble);
+                metrics.apply(&corp.name, (status.behind, status.due, status.parked + status.held), trouble);
             }
         }
         Ok(())

@@ -80,6 +80,8 @@ pub enum ApplyState {
     Due,
     /// That somebody mends what the OA's database refuses, or a change of its own.
     Parked,
+    /// That a person lets it go: `when` leaves out more than the deletion guard allows at once.
+    Held,
 }
 
 impl ApplyState {
@@ -88,6 +90,7 @@ impl ApplyState {
         match self {
             Self::Due => "due",
             Self::Parked => "parked",
+            Self::Held => "held",
         }
     }
 }
@@ -99,7 +102,7 @@ pub struct ApplyObject {
     pub entity: String,
     /// The object's id.
     pub ding_id: String,
-    /// `due` or `parked`.
+    /// `due`, `parked` or `held`.
     pub state: String,
     /// Which statement was refused, such as `employee.upsert`.
     pub statement: Option<String>,
@@ -122,6 +125,8 @@ pub struct ApplyCounts {
     pub due: i64,
     /// Objects that the OA's database refuses.
     pub parked: i64,
+    /// Objects that `when` leaves out and that the guard holds.
+    pub held: i64,
 }
 
 /// Which memberships.
@@ -278,6 +283,7 @@ impl Conn {
             let count = row.integer(1)?.unwrap_or_default();
             match row.text(0)?.as_deref() {
                 Some("parked") => counts.parked = count,
+                Some("held") => counts.held = count,
                 _ => counts.due = count,
             }
         }
@@ -368,23 +374,25 @@ impl Conn {
         self.count(sql, args![corp_id]).await
     }
 
-    /// Lets one object go, or all of them, that is parked because the guard holds what `when` leaves out.
-    pub async fn let_go(&mut self, corp_id: &str, object: Option<(Entity, &str)>) -> Result<(), StoreError> {
+    /// Lets what is held go, one object or all of them, gives it its turn, and tells how much that is.
+    pub async fn let_go(&mut self, corp_id: &str, object: Option<(Entity, &str)>) -> Result<u64, StoreError> {
         let which = if object.is_some() { "AND entity = ? AND ding_id = ?" } else { "" };
-        let sql = format!(
-            "SELECT entity, ding_id FROM dingsync_apply_object \
-             WHERE corp_id = ? AND state = ? AND statement LIKE '%.when' {which}"
-        );
-        let mut args: Vec<Value> = vec![corp_id.into(), ApplyState::Parked.label().into()];
+        let mut args: Vec<Value> = vec![corp_id.into(), ApplyState::Held.label().into()];
         args.extend(object.into_iter().flat_map(|(entity, id)| [entity.label().into(), id.into()]));
+        let held = format!("FROM dingsync_apply_object WHERE corp_id = ? AND state = ? {which}");
         let mut values = Vec::new();
-        for row in self.rows(sql, &args).await? {
+        for row in self.rows(format!("SELECT entity, ding_id {held}"), &args).await? {
             values.extend([corp_id.into(), row.text(0)?.into(), row.text(1)?.into()]);
         }
         let columns = &["corp_id", "entity", "ding_id"];
         let ending = self.dialect().keep("corp_id, entity, ding_id");
         let insert = Insert { table: "dingsync_apply_let_go", columns, ending: &ending };
-        self.insert_rows(&insert, values).await
+        self.insert_rows(&insert, values).await?;
+        let sql = format!(
+            "UPDATE dingsync_apply_object SET state = 'due', marks = marks + 1 \
+             WHERE corp_id = ? AND state = ? {which}"
+        );
+        self.count(sql, &args).await
     }
 
     /// Whether a person has let an object go.
@@ -399,13 +407,14 @@ impl Conn {
         Ok(self.number(sql, args![corp_id, entity.label(), ding_id]).await? > 0)
     }
 
-    /// Parks an object, or notes that it is refused still, unless it was marked since `marks` were seen.
+    /// Parks an object or notes that it is held, once more where it is so already, unless it was marked since `marks` were
+    /// seen.
     pub(crate) async fn park_apply(
         &mut self,
         corp_id: &str,
         entity: Entity,
         ding_id: &str,
-        (statement, message): (&str, &str),
+        (state, statement, message): (ApplyState, &str, &str),
         marks: i64,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -413,17 +422,19 @@ impl Conn {
         let incoming = |column| dialect.incoming(column);
         let assignments = format!(
             "attempts = dingsync_apply_object.attempts + 1, \
-             state = CASE WHEN dingsync_apply_object.marks > {marks} THEN 'due' ELSE 'parked' END, \
+             state = CASE WHEN dingsync_apply_object.marks > {marks} THEN 'due' ELSE {} END, \
              statement = {}, message = {}",
+            incoming("state"),
             incoming("statement"),
             incoming("message")
         );
         let sql = format!(
             "INSERT INTO dingsync_apply_object (corp_id, entity, ding_id, state, statement, message, attempts, since) \
-             VALUES (?, ?, ?, 'parked', ?, ?, 1, ?) {}",
+             VALUES (?, ?, ?, ?, ?, ?, 1, ?) {}",
             self.dialect().merge("corp_id, entity, ding_id", &assignments),
         );
-        let args = args![corp_id, entity.label(), ding_id, statement, message, now.as_millisecond()];
+        let now = now.as_millisecond();
+        let args = args![corp_id, entity.label(), ding_id, state.label(), statement, message, now];
         self.execute(sql, args).await
     }
 

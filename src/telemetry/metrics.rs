@@ -199,7 +199,10 @@ impl Metrics {
             up: family!("dingtalk_up", "1 for the condition that DingTalk is in"),
             apply_behind: family!("apply_behind", "Changes that the OA's tables do not have yet"),
             apply_due: family!("apply_due", "Objects that wait for their turn at the OA's tables"),
-            apply_parked: family!("apply_parked", "Objects that the OA's database refuses"),
+            apply_parked: family!(
+                "apply_parked",
+                "Objects that the OA's database refuses, or that the deletion guard holds"
+            ),
             apply_trouble: family!("apply_trouble", "1 for what the OA's tables wait for, if they do"),
             leader,
             database,

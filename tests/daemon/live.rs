@@ -40,8 +40,10 @@ async fn a_busy_organisation_with_lagging_answers_and_shuffled_events_is_mirrore
     daemon.agrees_with(&sim, "main").await;
     let push = sim.counters().push;
     println!("{push:?}");
-    // A commit may take longer than a callback waits for it: then DingTalk is told to come again, and does.
-    let is_right = push.given_up == 0 && push.failed.keys().all(|reason| *reason == "status");
+    // On a busy machine a connection may time out, and a commit take longer than a callback waits for it: then DingTalk comes
+    // again.
+    let is_right =
+        push.given_up == 0 && push.failed.keys().all(|reason| ["status", "unreachable"].contains(reason));
     let rejected = daemon.status("main").await.unwrap()["inbox"]["rejected"].clone();
     assert!(is_right && rejected == 0, "every callback is answered rightly: {push:?}, {rejected} refused");
     daemon.stop().await;

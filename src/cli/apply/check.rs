@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::apply::{Applier, ApplyError, CheckReport, Ran, Trial};
+use crate::apply::{Applier, ApplyError, CheckReport, LeftOut, Ran, Trial};
 use crate::cli::desk::Desk;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::subject::What;
@@ -70,12 +70,26 @@ fn print(report: &CheckReport) -> Result<(), Failure> {
         })
         .collect();
     output::table(&rows)?;
+    report.left_out.iter().try_for_each(|kind| output::line(format!("NOTE {}", left_out(kind))))?;
     report.left_empty.iter().try_for_each(|text| output::line(format!("NOTE {text}")))?;
     if report.trials.is_empty() {
         return output::line("\nNothing was tried: a statement does not fit the tables.");
     }
     output::line("\nWhat it would write (everything was taken back):")?;
     report.trials.iter().try_for_each(print_trial)
+}
+
+fn left_out(kind: &LeftOut) -> String {
+    let LeftOut { entity, of, left_out, with_a_row, is_held } = kind;
+    let fate = match (with_a_row, is_held) {
+        (0, _) => "none of them has a row in the OA".to_owned(),
+        (rows, false) => format!("{rows} of them have a row in the OA, and are treated as gone"),
+        (rows, true) => format!(
+            "{rows} of them have a row in the OA: more than `[guard]` allows at once, so that they are held until \
+             `dingsync apply approve`"
+        ),
+    };
+    format!("{entity}.when leaves out {left_out} of {of}; {fate}")
 }
 
 fn print_trial(trial: &Trial) -> Result<(), Failure> {

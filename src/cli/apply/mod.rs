@@ -10,7 +10,7 @@ use clap::Subcommand;
 use self::check::{CheckArgs, check};
 use self::init::{InitArgs, init};
 use self::status::{StatusArgs, status};
-use self::work::{RetryArgs, rebuild, retry};
+use self::work::{WhichArgs, approve, rebuild, retry};
 use super::App;
 use super::exit::{Exit, Failure};
 use crate::config::{Config, Corp};
@@ -20,7 +20,9 @@ pub(super) enum ApplyCommand {
     /// Show how far the OA's tables follow the mirror, what they wait for, and what the OA's database refuses
     Status(StatusArgs),
     /// Apply everything again that is parked, or one object, and wait until that is done
-    Retry(RetryArgs),
+    Retry(WhichArgs),
+    /// Treat as gone in the OA what `when` leaves out and the deletion guard holds, all of it or one object
+    Approve(WhichArgs),
     /// Apply every object again, as after a change of the statements, and wait until that is done
     Rebuild,
     /// Try the statements on the OA's database and show what they would write; writes nothing
@@ -33,6 +35,7 @@ pub(super) async fn apply(app: App, command: ApplyCommand) -> Result<Exit, Failu
     match command {
         ApplyCommand::Status(args) => status(app, args).await,
         ApplyCommand::Retry(args) => retry(app, args).await,
+        ApplyCommand::Approve(args) => approve(app, args).await,
         ApplyCommand::Rebuild => rebuild(app).await,
         ApplyCommand::Check(args) => check(app, args).await,
         ApplyCommand::Init(args) => init(app, args).await,

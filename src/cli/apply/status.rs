@@ -44,7 +44,7 @@ async fn report(app: &App, desk: &Desk, limit: usize) -> Result<Exit, Failure> {
 }
 
 fn print(status: &ApplyStatus) -> Result<(), Failure> {
-    let ApplyStatus { corp, name, state, behind, due, parked, .. } = status;
+    let ApplyStatus { corp, name, state, behind, due, parked, held, .. } = status;
     let state = match *state {
         "waiting" if status.trouble.is_some() => "has not begun",
         "waiting" => "waits for the first pull",
@@ -52,7 +52,7 @@ fn print(status: &ApplyStatus) -> Result<(), Failure> {
         _ => "follows the changes",
     };
     output::line(format!(
-        "{corp}: apply.{name} {state}; {} behind, {due} due, {parked} parked",
+        "{corp}: apply.{name} {state}; {} behind, {due} due, {parked} parked, {held} held",
         output::counted(*behind, "change")
     ))?;
     if let Some(at) = &status.applied_at {
@@ -61,7 +61,9 @@ fn print(status: &ApplyStatus) -> Result<(), Failure> {
     if let Some(trouble) = &status.trouble {
         let since = trouble.since.as_deref().unwrap_or("an unknown time");
         output::line(format!("  TROUBLE ({}) since {since}: {}", trouble.kind, trouble.text))?;
-        output::line("  everything waits, and goes on by itself once that is put right")?;
+        if !["moved", "elsewhere"].contains(&trouble.kind.as_str()) {
+            output::line("  everything waits, and goes on by itself once that is put right")?;
+        }
     }
     if status.mapping_changed {
         output::line(
@@ -71,7 +73,7 @@ fn print(status: &ApplyStatus) -> Result<(), Failure> {
     }
     let objects = status.objects.as_deref().unwrap_or_default();
     objects_table(objects)?;
-    let left = due + parked - i64::try_from(objects.len()).unwrap_or(i64::MAX);
+    let left = due + parked + held - i64::try_from(objects.len()).unwrap_or(i64::MAX);
     if left > 0 {
         output::line(format!("  {left} more: --limit COUNT"))?;
     }
@@ -80,7 +82,20 @@ fn print(status: &ApplyStatus) -> Result<(), Failure> {
             "  `dingsync apply retry` tries the parked ones again, once what they say is put right",
         )?;
     }
+    if *held > 0 {
+        output::line(format!("  {}", held_text(corp, *held)))?;
+    }
     Ok(())
+}
+
+/// What the guard holds, and what to do about it.
+pub(super) fn held_text(corp: &str, held: i64) -> String {
+    let held = output::counted(held, "object");
+    format!(
+        "{corp}: {held} with a row in the OA left out by `when`, more than `[guard]` allows at once: the rows stay as they \
+         are. If `when` is wrong: correct it, restart, `dingsync apply rebuild`. If they are to be treated as gone: \
+         `dingsync apply approve`"
+    )
 }
 
 pub(super) fn objects_table(objects: &[ApplyLine]) -> Result<(), Failure> {
@@ -90,6 +105,8 @@ pub(super) fn objects_table(objects: &[ApplyLine]) -> Result<(), Failure> {
 
 fn line(object: &ApplyLine) -> [String; 3] {
     let why = match (&object.statement, &object.message) {
+        // The same for all of them: it stands below.
+        (Some(statement), _) if object.state == "held" => statement.clone(),
         (Some(statement), message) => {
             let message = message.as_deref().unwrap_or("its words were erased with what was personal");
             format!("{statement}: {message}")

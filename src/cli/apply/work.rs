@@ -1,5 +1,5 @@
-//! `dingsync apply retry` and `dingsync apply rebuild`: beside a daemon they are noted, and the daemon does them; alone
-//! the command does.
+//! `dingsync apply retry`, `approve` and `rebuild`: beside a daemon they are noted, and the daemon does them; alone the
+//! command does.
 
 use std::time::Duration;
 
@@ -13,11 +13,13 @@ use super::super::session::Session;
 use super::super::subject::{What, only_corp};
 use super::super::{App, output};
 use super::filled_corps;
-use super::status::objects_table;
+use super::status::{held_text, objects_table};
 use crate::answers::{self, ApplyLine, Filling, Requester};
 use crate::apply::{Applier, ApplyError, Step};
 use crate::config::Needs;
-use crate::store::{ApplyPhase, ApplyRecord, ApplyState, BootstrapState, Entity, Store, StoreError};
+use crate::store::{
+    ApplyObject, ApplyPhase, ApplyRecord, ApplyState, BootstrapState, Entity, Store, StoreError,
+};
 
 /// A trouble is believed when it has lasted for so long: the daemon tries again every ten seconds at least.
 const TROUBLED: Duration = Duration::from_secs(15);
@@ -25,8 +27,8 @@ const TROUBLED: Duration = Duration::from_secs(15);
 const SHOWN: usize = 20;
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct RetryArgs {
-    /// What it is [default: everything that is parked]
+pub(in crate::cli) struct WhichArgs {
+    /// What it is [default: everything that waits for this command]
     #[arg(requires = "id", value_name = "ENTITY")]
     what: Option<What>,
     /// Its id in DingTalk, or `name:…`; a person also by `mobile:…`, `job:…` or `unionid:…`
@@ -36,9 +38,19 @@ pub(in crate::cli) struct RetryArgs {
 /// What a command asks for.
 #[derive(Debug, Clone)]
 enum Wish {
-    Parked,
-    Object(Entity, String),
+    Retry(Option<(Entity, String)>),
+    Approve(Option<(Entity, String)>),
     Rebuild,
+}
+
+impl Wish {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Retry(_) => "retry",
+            Self::Approve(_) => "approve",
+            Self::Rebuild => "rebuild",
+        }
+    }
 }
 
 /// What is waited for.
@@ -89,6 +101,8 @@ struct Carried {
     trouble: Option<Trouble>,
     /// Of what was asked for, so many are parked.
     parked: i64,
+    /// And so many are held by the deletion guard.
+    held: i64,
     objects: Vec<ApplyLine>,
 }
 
@@ -98,12 +112,18 @@ struct Trouble {
     text: String,
 }
 
-pub(super) async fn retry(app: App, args: RetryArgs) -> Result<Exit, Failure> {
-    let wish = match args.what.zip(args.id) {
-        Some((what, id)) => Wish::Object(what.entity(), id),
-        None => Wish::Parked,
-    };
-    carry_out(app, wish).await
+impl WhichArgs {
+    fn object(self) -> Option<(Entity, String)> {
+        self.what.zip(self.id).map(|(what, id)| (what.entity(), id))
+    }
+}
+
+pub(super) async fn retry(app: App, args: WhichArgs) -> Result<Exit, Failure> {
+    carry_out(app, Wish::Retry(args.object())).await
+}
+
+pub(super) async fn approve(app: App, args: WhichArgs) -> Result<Exit, Failure> {
+    carry_out(app, Wish::Approve(args.object())).await
 }
 
 pub(super) async fn rebuild(app: App) -> Result<Exit, Failure> {
@@ -113,7 +133,7 @@ pub(super) async fn rebuild(app: App) -> Result<Exit, Failure> {
 async fn carry_out(app: App, wish: Wish) -> Result<Exit, Failure> {
     let config = app.config(Needs::Credentials)?;
     let corps = filled_corps(&config)?;
-    if matches!(wish, Wish::Object(..)) {
+    if matches!(wish, Wish::Retry(Some(_)) | Wish::Approve(Some(_))) {
         only_corp(&config)?;
     }
     let session = Session::open(&app, &config, "apply").await?;
@@ -124,14 +144,24 @@ async fn carry_out(app: App, wish: Wish) -> Result<Exit, Failure> {
         let Some(applier) = Applier::of(corp, config.guard, &session.store, clock)? else { continue };
         let (marked, goal) = note(&app, &session.store, &applier, &wish).await?;
         let end = wait(&session, &applier, &goal).await?;
-        let (parked, objects) = parked(&session.store, &applier.corp_id, &goal).await?;
+        let left = Left::of(&session.store, &applier.corp_id, &goal).await?;
+        let outdated = match end {
+            End::Done if goal.walk.is_some() => has_other_statements(&session.store, &applier).await?,
+            _ => false,
+        };
         exit = exit.max(match end {
-            End::Done if parked == 0 => Exit::Done,
+            End::Done if left.is_nothing() && !outdated => Exit::Done,
             End::Done => Exit::Failed,
             _ => Exit::TryLater,
         });
         if !app.global.json {
-            tell(&applier, &wish, marked, &end, (parked, &objects), session.is_alone())?;
+            tell(&applier, &wish, marked, &end, &left, session.is_alone())?;
+            if outdated {
+                output::line(format!(
+                    "{}: the running daemon was started with other statements: restart it, then `dingsync apply rebuild`",
+                    applier.corp
+                ))?;
+            }
         }
         let trouble = match &end {
             End::Trouble { kind, text } => Some(Trouble { kind: kind.clone(), text: text.clone() }),
@@ -140,12 +170,13 @@ async fn carry_out(app: App, wish: Wish) -> Result<Exit, Failure> {
         results.push(Carried {
             corp: applier.corp.clone(),
             name: applier.mapping.name.clone(),
-            action: if matches!(wish, Wish::Rebuild) { "rebuild" } else { "retry" },
+            action: wish.word(),
             marked,
             end: end.word(),
             trouble,
-            parked,
-            objects,
+            parked: left.parked,
+            held: left.held,
+            objects: left.objects,
         });
         if end == End::Interrupted {
             break;
@@ -168,21 +199,22 @@ async fn note(
     let who = app.who();
     let requester = Requester { who: &who, now: app.clock.now() };
     let corp_id = applier.corp_id.as_str();
-    Ok(match wish {
-        Wish::Parked => {
-            (Some(answers::apply_retry(store, corp_id, None, &requester).await?), Goal::default())
+    let object = match wish {
+        Wish::Retry(Some((entity, id))) | Wish::Approve(Some((entity, id))) => {
+            Some((*entity, answers::resolve(store, corp_id, *entity, id).await?))
         }
-        Wish::Object(entity, id) => {
-            let object = (*entity, answers::resolve(store, corp_id, *entity, id).await?);
-            let marked = answers::apply_retry(store, corp_id, Some(object.clone()), &requester).await?;
-            (Some(marked), Goal { object: Some(object), walk: None })
-        }
+        _ => None,
+    };
+    let marked = match wish {
+        Wish::Retry(_) => answers::apply_retry(store, corp_id, object.clone(), &requester).await?,
+        Wish::Approve(_) => answers::apply_approve(store, corp_id, object.clone(), &requester).await?,
         Wish::Rebuild => {
             let filling = Filling::from(applier);
             let walk = answers::apply_rebuild(store, corp_id, &filling, &requester).await?;
-            (None, Goal { walk: Some(walk), object: None })
+            return Ok((None, Goal { walk: Some(walk), object: None }));
         }
-    })
+    };
+    Ok((Some(marked), Goal { object, walk: None }))
 }
 
 /// Waits until what was asked for is done, whoever does it.
@@ -311,19 +343,34 @@ impl Look {
     }
 }
 
-/// What is parked of what was asked for.
-async fn parked(store: &Store, corp_id: &str, goal: &Goal) -> Result<(i64, Vec<ApplyLine>), StoreError> {
-    let mut reader = store.reader().await?;
-    let is_parked = |state: &str| state == ApplyState::Parked.label();
-    if let Some((entity, id)) = &goal.object {
-        let object = reader.apply_object(corp_id, *entity, id).await?;
-        let lines: Vec<ApplyLine> =
-            object.filter(|object| is_parked(&object.state)).map(ApplyLine::from).into_iter().collect();
-        return Ok((lines.len() as i64, lines));
+/// What is parked or held of what was asked for.
+#[derive(Debug, Default)]
+struct Left {
+    parked: i64,
+    held: i64,
+    objects: Vec<ApplyLine>,
+}
+
+impl Left {
+    async fn of(store: &Store, corp_id: &str, goal: &Goal) -> Result<Self, StoreError> {
+        let mut reader = store.reader().await?;
+        let is = |object: &ApplyObject, state: ApplyState| object.state == state.label();
+        if let Some((entity, id)) = &goal.object {
+            let object = reader.apply_object(corp_id, *entity, id).await?;
+            let object = object.filter(|object| !is(object, ApplyState::Due));
+            let held = object.iter().filter(|object| is(object, ApplyState::Held)).count() as i64;
+            let objects: Vec<ApplyLine> = object.map(ApplyLine::from).into_iter().collect();
+            return Ok(Self { parked: objects.len() as i64 - held, held, objects });
+        }
+        let counts = reader.apply_counts(corp_id).await?;
+        let objects = reader.apply_objects(corp_id, ApplyState::Parked, SHOWN).await?;
+        let objects = objects.into_iter().map(ApplyLine::from).collect();
+        Ok(Self { parked: counts.parked, held: counts.held, objects })
     }
-    let parked = reader.apply_counts(corp_id).await?.parked;
-    let objects = reader.apply_objects(corp_id, ApplyState::Parked, SHOWN).await?;
-    Ok((parked, objects.into_iter().map(ApplyLine::from).collect()))
+
+    fn is_nothing(&self) -> bool {
+        self.parked + self.held == 0
+    }
 }
 
 fn tell(
@@ -331,7 +378,7 @@ fn tell(
     wish: &Wish,
     marked: Option<u64>,
     end: &End,
-    (parked, objects): (i64, &[ApplyLine]),
+    left: &Left,
     is_alone: bool,
 ) -> Result<(), Failure> {
     let corp = &applier.corp;
@@ -340,8 +387,14 @@ fn tell(
     match end {
         End::Done => output::line(match (wish, marked) {
             (Wish::Rebuild, _) => format!("{corp}: the whole mirror was gone through"),
+            (Wish::Approve(_), Some(0)) => format!("{corp}: nothing was held"),
             (_, Some(0)) => format!("{corp}: nothing was parked"),
-            (_, marked) => format!("{corp}: {} objects were tried again", marked.unwrap_or_default()),
+            (Wish::Approve(_), marked) => {
+                format!("{corp}: {} let go", output::counted(marked.unwrap_or_default(), "object"))
+            }
+            (_, marked) => {
+                format!("{corp}: {} tried again", output::counted(marked.unwrap_or_default(), "object"))
+            }
         })?,
         End::Waiting => output::line(format!(
             "{corp}: the first pull is not complete, and half a mirror is applied to nothing; {later}"
@@ -360,14 +413,24 @@ fn tell(
         ))?,
         End::Interrupted => output::line(format!("{corp}: interrupted; {later}"))?,
     }
-    if parked > 0 {
-        output::line(format!(
-            "{corp}: {parked} objects are parked, because the OA's database refuses them:"
-        ))?;
-        objects_table(objects)?;
-        if parked > objects.len() as i64 {
-            output::line("`dingsync apply status` lists more of them")?;
-        }
+    let Left { parked, held, objects } = left;
+    if *parked > 0 {
+        let parked = output::counted(*parked, "object");
+        output::line(format!("{corp}: parked, because the OA's database refuses it: {parked}"))?;
+    }
+    objects_table(objects)?;
+    if parked + held > objects.len() as i64 {
+        output::line("`dingsync apply status` lists more of them")?;
+    }
+    if *held > 0 {
+        output::line(held_text(corp, *held))?;
     }
     Ok(())
+}
+
+/// Whether the last walk ran other statements than the configuration has: a daemon reads them at its start alone.
+async fn has_other_statements(store: &Store, applier: &Applier) -> Result<bool, StoreError> {
+    let record = store.reader().await?.apply_record(&applier.corp_id).await?;
+    let ran = record.and_then(|record| record.mapping);
+    Ok(ran.is_some_and(|ran| ran != applier.mapping.digest))
 }

@@ -104,6 +104,8 @@ fn failed(topic: &'static str, error: &ApiError) -> Finding {
                  `oapi_url` and `api_url` are right where they are set; then try again",
             )
         }
+        Class::UnknownMethod => Finding::new(topic, Verdict::Wrong, error.to_string())
+            .remedy("look whether `oapi_url` and `api_url` name DingTalk's hosts, where they are set"),
         _ => Finding::new(topic, Verdict::Wrong, error.to_string()),
     }
 }

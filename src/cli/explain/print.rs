@@ -61,7 +61,8 @@ fn heading(text: &str) -> Result<(), Failure> {
 /// A value as people write it.
 fn plain(value: &Value) -> String {
     let text = match value {
-        Value::String(text) => text.clone(),
+        // What somebody wrote in DingTalk must not look like a line of ours.
+        Value::String(text) => text.replace(char::is_control, " "),
         other => other.to_string(),
     };
     match text.char_indices().nth(WIDEST) {

@@ -41,11 +41,22 @@ pub(super) async fn status(
     Ok(Json(answers::apply_status(&shared.ops.store, place, corp.filled()?, Some(limit)).await?))
 }
 
+/// One object, or without it all that are meant.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Retry {
+struct Which {
     entity: Option<String>,
     id: Option<String>,
+}
+
+impl Which {
+    async fn object(self, shared: &Shared, corp: &Corp) -> Result<Option<(Entity, String)>, Refusal> {
+        match (self.entity, self.id) {
+            (None, None) => Ok(None),
+            (Some(entity), Some(id)) => named(shared, corp, &entity, &id).await.map(Some),
+            _ => Err(Refusal::bad("`entity` and `id` belong together; without both all are meant")),
+        }
+    }
 }
 
 pub(super) async fn retry(
@@ -56,18 +67,24 @@ pub(super) async fn retry(
 ) -> Done<Value> {
     let corp = shared.corp(&corp)?;
     corp.filled()?;
-    let store = &shared.ops.store;
-    let object = match body(request).await? {
-        Retry { entity: None, id: None } => None,
-        Retry { entity: Some(entity), id: Some(id) } => Some(named(&shared, corp, &entity, &id).await?),
-        _ => {
-            return Err(Refusal::bad(
-                "`entity` and `id` belong together; without both all that is parked is meant",
-            ));
-        }
-    };
-    let retried = answers::apply_retry(store, &corp.corp_id, object, &shared.requester(&who)).await?;
+    let object = body::<Which>(request).await?.object(&shared, corp).await?;
+    let (store, requester) = (&shared.ops.store, shared.requester(&who));
+    let retried = answers::apply_retry(store, &corp.corp_id, object, &requester).await?;
     Ok(accepted(json!({ "retried": retried })))
+}
+
+pub(super) async fn approve(
+    State(shared): Here,
+    Path(corp): Path<String>,
+    Extension(who): Extension<Who>,
+    request: Body,
+) -> Done<Value> {
+    let corp = shared.corp(&corp)?;
+    corp.filled()?;
+    let object = body::<Which>(request).await?.object(&shared, corp).await?;
+    let (store, requester) = (&shared.ops.store, shared.requester(&who));
+    let approved = answers::apply_approve(store, &corp.corp_id, object, &requester).await?;
+    Ok(accepted(json!({ "approved": approved })))
 }
 
 pub(super) async fn rebuild(

@@ -62,6 +62,7 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
         .route("/api/v1/{corp}/employees/{id}/forget", post(decisions::forget))
         .route("/api/v1/{corp}/reconcile/approve", post(decisions::approve))
         .route("/api/v1/{corp}/reconcile/discard", post(decisions::discard))
+        .route("/api/v1/{corp}/apply/approve", post(applied::approve))
         .route_layer(from_fn_with_state(Gate::new(shared, "approve"), admit));
     readable.merge(operable).merge(decidable)
 }

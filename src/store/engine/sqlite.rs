@@ -43,10 +43,10 @@ impl Session {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | more;
         let connection = Connection::open_with_flags(path, flags).map_err(|error| at(path, error))?;
         configure(&connection)?;
-        // An acknowledged event must survive a power cut; group commit pays for it.
+        // An acknowledged event must survive a power cut; group commit pays for it. What is erased is gone from the file.
         connection.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16000; \
-             PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 8000; PRAGMA journal_size_limit = 67108864;",
+             PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 8000; PRAGMA journal_size_limit = 67108864;",
         )?;
         Ok(Self::of(connection))
     }

@@ -4,8 +4,8 @@ use dingsync::sim::{Change, Field};
 use serde_json::{Value, json};
 
 use super::{
-    Oa, agrees, applied, change, daemon_and_oa, follow, is_applied, link, object, parked, rename, run, told,
-    toml_of,
+    Oa, agrees, applied, change, daemon_and_oa, follow, is_applied, link, object, parked, rename, run, text,
+    told, toml_of,
 };
 use crate::reconcile::{leave, leavers};
 use crate::support::{Daemon, UNBOUNDED, is_at_rest, simulator};
@@ -138,6 +138,12 @@ async fn nothing_is_deleted_in_the_oa_before_it_is_approved() {
     daemon.stop().await;
 }
 
+/// Waits until `count` objects are held and everything else has been applied.
+async fn held(daemon: &Daemon, count: u64) {
+    let is_it = |status: &Value| is_applied(status) && status["apply"]["held"] == count;
+    daemon.wait("main", "held objects", is_it).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn more_than_the_guard_allows_are_left_out_only_when_a_person_says_so() {
     let sim = simulator(120, 12, 12).await;
@@ -162,40 +168,55 @@ async fn more_than_the_guard_allows_are_left_out_only_when_a_person_says_so() {
     narrow["employee"]["when"] = json!({ "userid": everybody[20..] });
     daemon.configure(&format!("{without}\n{}", toml_of(&narrow)));
     daemon.start().await;
-    run(&daemon, &["apply", "rebuild"], 1).await;
+    let checked = text(&run(&daemon, &["apply", "check"], 0).await.stdout);
+    assert!(checked.contains("employee.when leaves out 20 of "), "{checked}");
+    assert!(checked.contains("20 of them have a row in the OA: more than `[guard]` allows"), "{checked}");
+    let told_so = text(&run(&daemon, &["apply", "rebuild"], 1).await.stdout);
+    assert!(told_so.contains("20 objects") && told_so.contains("`dingsync apply approve`"), "{told_so}");
     let locked = || oa.number("SELECT count(*) FROM sys_user WHERE del_flag = '2'");
-    parked(&daemon, 15).await;
-    assert_eq!(locked(), 5, "as many as the guard allows");
+    held(&daemon, 20).await;
+    assert_eq!(locked(), 0, "of one wave all are held or none");
     let status = told(&daemon).await;
-    let held = object(&status, "employee", &everybody[19]);
-    assert_eq!(held["statement"], "employee.when");
-    assert!(held["message"].as_str().is_some_and(|text| text.contains("dingsync apply retry")), "{held}");
+    let one = object(&status, "employee", &everybody[19]);
+    assert_eq!((&one["state"], &one["statement"]), (&json!("held"), &json!("employee.when")));
+    let warnings = daemon.log().lines().filter(|line| line.contains("`when` leaves out more")).count();
+    assert_eq!(warnings, 1, "{}", daemon.log());
 
-    // Neither a change of one of them nor of what he hangs on lets him go.
+    // Neither a change of one of them nor another try lets anybody go.
     sim.change(&rename(&everybody[19], "还在的人")).expect("a change");
     sim.settled().await;
-    parked(&daemon, 15).await;
+    held(&daemon, 20).await;
+    run(&daemon, &["apply", "retry"], 1).await;
+    run(&daemon, &["apply", "retry", "employee", &everybody[19]], 1).await;
     run(&daemon, &["apply", "rebuild"], 1).await;
-    assert_eq!(locked(), 5);
+    assert_eq!(locked(), 0);
 
-    run(&daemon, &["apply", "retry", "employee", &everybody[19]], 0).await;
-    assert_eq!((locked(), oa.rows_of(&everybody[19])[0].1.as_str()), (6, "2"));
-    run(&daemon, &["apply", "retry"], 0).await;
+    run(&daemon, &["apply", "approve", "employee", &everybody[50]], 64).await;
+    run(&daemon, &["apply", "approve", "employee", &everybody[19]], 0).await;
+    assert_eq!((locked(), oa.rows_of(&everybody[19])[0].1.as_str()), (1, "2"));
+    run(&daemon, &["apply", "approve"], 0).await;
     applied(&daemon).await;
     assert_eq!(locked(), 20);
     assert_eq!(daemon.database().number("SELECT count(*) FROM dingsync_apply_let_go"), 0);
 
-    // Who is back and stops matching once more is counted once more.
+    // A mistake is put right by putting it right.
     daemon.stop().await;
     daemon.configure(&format!("{without}\n{}", toml_of(&oa.mapping())));
     daemon.start().await;
     run(&daemon, &["apply", "rebuild"], 0).await;
     assert_eq!(locked(), 0);
+
+    // Within the limits they are let go at once, one by one as well until these are reached.
     daemon.stop().await;
+    narrow["employee"]["when"] = json!({ "userid": everybody[4..] });
     daemon.configure(&format!("{without}\n{}", toml_of(&narrow)));
     daemon.start().await;
-    run(&daemon, &["apply", "rebuild"], 1).await;
-    parked(&daemon, 20).await;
-    assert_eq!(locked(), 0, "five went within the hour, and nobody more may");
+    run(&daemon, &["apply", "rebuild"], 0).await;
+    assert_eq!(locked(), 4);
+    // A daemon that runs has the statements with which it was started.
+    daemon.configure(&format!("{without}\n{}", toml_of(&oa.mapping())));
+    let outdated = text(&run(&daemon, &["apply", "rebuild"], 1).await.stdout);
+    assert!(outdated.contains("restart it"), "{outdated}");
+    assert_eq!(locked(), 4);
     daemon.stop().await;
 }
