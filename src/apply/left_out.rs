@@ -88,6 +88,10 @@ impl Turn<'_> {
         if self.store.reader().await?.is_let_go(self.corp_id, entity, &object.id).await? {
             return Ok(());
         }
+        // Who is held stays so, whatever else changes about him; only another walk looks at all of them anew.
+        if !self.is_walking && object.is_held() {
+            return Err(Fault::held(entity));
+        }
         if self.is_walking && !self.to_leave_out.contains_key(&entity) {
             let found = self.left_out(entity).await?.map_or(0, |found| found.with_a_row);
             self.to_leave_out.insert(entity, found);

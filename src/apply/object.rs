@@ -144,6 +144,12 @@ impl Object {
         statement.is_some_and(|statement| statement.ends_with(".delete"))
     }
 
+    /// The deletion guard holds it, or did when it was looked at last.
+    pub(super) fn is_held(&self) -> bool {
+        let statement = self.record.as_ref().and_then(|record| record.statement.as_deref());
+        statement.and_then(|statement| statement.split('.').next_back()) == Some("when")
+    }
+
     /// The part of the mapping that has its row.
     pub(super) fn part(&self) -> Option<Part> {
         Part::of(self.entity)

@@ -191,7 +191,7 @@ async fn more_than_the_guard_allows_are_left_out_only_when_a_person_says_so() {
     run(&daemon, &["apply", "rebuild"], 1).await;
     assert_eq!(locked(), 0);
 
-    run(&daemon, &["apply", "approve", "employee", &everybody[50]], 64).await;
+    run(&daemon, &["apply", "approve", "employee", &everybody[50]], 1).await;
     run(&daemon, &["apply", "approve", "employee", &everybody[19]], 0).await;
     assert_eq!((locked(), oa.rows_of(&everybody[19])[0].1.as_str()), (1, "2"));
     run(&daemon, &["apply", "approve"], 0).await;
