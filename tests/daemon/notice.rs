@@ -179,7 +179,7 @@ async fn what_keeps_the_oa_s_tables_from_being_written_is_told() {
     edit(&sim, &people(&sim, 2), "顾问");
     until("what is refused is told", || told(&sim, "个对象未能写入 OA 表") == 1).await;
     edit(&sim, &people(&sim, 2), "经理");
-    until("its end is told", || told(&sim, "✔ 已恢复：OA 数据库不再拒绝任何对象") == 1).await;
+    until("its end is told", || told(&sim, "✔ 已恢复：没有未能写入 OA 表的对象") == 1).await;
 
     database.script("ALTER TABLE sys_user RENAME TO sys_person");
     edit(&sim, &people(&sim, 1), "助理");
