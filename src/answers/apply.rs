@@ -51,7 +51,8 @@ pub struct ApplyStatus {
     pub applied_at: Option<String>,
     /// Whether the last walk ran other statements than the configuration has now.
     pub mapping_changed: bool,
-    /// Parked ones first, then held ones, those that have waited longest before the others; missing where only counts are asked for.
+    /// Parked ones first, then held ones, those that have waited longest before the others; missing where only counts are
+    /// asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub objects: Option<Vec<ApplyLine>>,
 }
@@ -119,7 +120,6 @@ pub async fn apply_status(
     let phase = record.as_ref().map_or(ApplyPhase::Waiting, |record| record.phase);
     let wants_walk = record.as_ref().is_some_and(|record| record.wants_walk);
     let cursor = record.as_ref().map_or(0, |record| record.seq);
-    let walked = record.as_ref().and_then(|record| record.mapping.as_ref());
     let trouble = record.as_ref().and_then(|record| record.trouble.as_ref()).map(|trouble| TroubleLine {
         kind: trouble.kind.clone(),
         text: trouble.text.clone(),
@@ -140,7 +140,7 @@ pub async fn apply_status(
         parked: counts.parked,
         held: counts.held,
         applied_at: instant(record.as_ref().and_then(|record| record.applied_at)),
-        mapping_changed: walked.is_some_and(|mapping| *mapping != filling.mapping),
+        mapping_changed: record.as_ref().is_some_and(|record| record.walked_with_others(&filling.mapping)),
         objects,
     })
 }
@@ -182,35 +182,8 @@ pub async fn apply_retry(
             return Err(AnswerError::Unknown(format!("the mirror has no {} {id}", entity.label())));
         }
     }
-    let retry =
-        Retry { corp_id: corp_id.to_owned(), object, who: requester.who.to_owned(), now: requester.now };
+    let retry = Retry(Wish::of(corp_id, object, requester));
     Ok(store.write(retry).await?.output)
-}
-
-struct Retry {
-    corp_id: String,
-    object: Option<(Entity, String)>,
-    who: String,
-    now: Timestamp,
-}
-
-impl Operation for Retry {
-    type Output = u64;
-
-    async fn run(&self, conn: &mut Conn) -> Result<u64, StoreError> {
-        let (count, subject) = match &self.object {
-            Some((entity, id)) => {
-                conn.mark_apply(&self.corp_id, *entity, id, self.now).await?;
-                (1, json!({ "entity": entity.label(), "id": id }))
-            }
-            None => {
-                let count = conn.retry_parked_apply(&self.corp_id).await?;
-                (count, json!({ "count": count }))
-            }
-        };
-        conn.note_audit(&self.corp_id, &self.who, "apply.retry", &subject, self.now).await?;
-        Ok(count)
-    }
 }
 
 /// Has what the deletion guard holds treated as gone in the OA, one object or all. Brings how many that are.
@@ -220,37 +193,65 @@ pub async fn apply_approve(
     object: Option<(Entity, String)>,
     requester: &Requester<'_>,
 ) -> Result<u64, AnswerError> {
-    let approval = Approval {
-        corp_id: corp_id.to_owned(),
-        object: object.clone(),
-        who: requester.who.to_owned(),
-        now: requester.now,
-    };
+    let approval = Approval(Wish::of(corp_id, object.clone(), requester));
     match (store.write(approval).await?.output, object) {
         (0, Some((entity, id))) => Err(AnswerError::Refused(format!("{} {id} is not held", entity.label()))),
         (count, _) => Ok(count),
     }
 }
 
-struct Approval {
+/// What somebody asks for, of one object or of all.
+struct Wish {
     corp_id: String,
     object: Option<(Entity, String)>,
     who: String,
     now: Timestamp,
 }
 
+impl Wish {
+    fn of(corp_id: &str, object: Option<(Entity, String)>, requester: &Requester<'_>) -> Self {
+        Self { corp_id: corp_id.to_owned(), object, who: requester.who.to_owned(), now: requester.now }
+    }
+
+    async fn note(&self, conn: &mut Conn, action: &str, count: u64) -> Result<(), StoreError> {
+        let subject = match &self.object {
+            Some((entity, id)) => json!({ "entity": entity.label(), "id": id }),
+            None => json!({ "count": count }),
+        };
+        conn.note_audit(&self.corp_id, &self.who, action, &subject, self.now).await
+    }
+}
+
+struct Retry(Wish);
+
+impl Operation for Retry {
+    type Output = u64;
+
+    async fn run(&self, conn: &mut Conn) -> Result<u64, StoreError> {
+        let Self(wish) = self;
+        let count = match &wish.object {
+            Some((entity, id)) => {
+                conn.mark_apply(&wish.corp_id, *entity, id, wish.now).await?;
+                1
+            }
+            None => conn.retry_parked_apply(&wish.corp_id).await?,
+        };
+        wish.note(conn, "apply.retry", count).await?;
+        Ok(count)
+    }
+}
+
+struct Approval(Wish);
+
 impl Operation for Approval {
     type Output = u64;
 
     async fn run(&self, conn: &mut Conn) -> Result<u64, StoreError> {
-        let object = self.object.as_ref().map(|(entity, id)| (*entity, id.as_str()));
-        let count = conn.let_go(&self.corp_id, object).await?;
+        let Self(wish) = self;
+        let object = wish.object.as_ref().map(|(entity, id)| (*entity, id.as_str()));
+        let count = conn.let_go(&wish.corp_id, object).await?;
         if count > 0 {
-            let subject = match object {
-                Some((entity, id)) => json!({ "entity": entity.label(), "id": id }),
-                None => json!({ "count": count }),
-            };
-            conn.note_audit(&self.corp_id, &self.who, "apply.approve", &subject, self.now).await?;
+            wish.note(conn, "apply.approve", count).await?;
         }
         Ok(count)
     }

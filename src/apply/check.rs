@@ -1,8 +1,6 @@
 //! A rehearsal: every statement is prepared on the OA's database, and some objects are written in a transaction that is
 //! taken back.
 
-use std::collections::HashMap;
-
 use serde::Serialize;
 
 use super::effects::LinkChange;
@@ -130,8 +128,7 @@ impl Applier {
             && trials.iter().all(|trial| trial.problem.is_none());
         let mut left_out = Vec::new();
         for entity in WALK {
-            let mut nobody = HashMap::new();
-            left_out.extend(self.rehearsing(&mut oa, &tree, &mut nobody).left_out(entity).await?);
+            left_out.extend(self.rehearsing(&mut oa, &tree).left_out(entity).await?);
         }
         let left_empty = self.left_empty();
         Ok(CheckReport { place: oa.place().to_owned(), statements, left_out, left_empty, trials, is_fine })
@@ -168,8 +165,7 @@ impl Applier {
         let ids =
             self.store.reader().await?.object_ids_after(&self.corp_id, entity, None, CANDIDATES).await?;
         for id in ids {
-            let mut nobody = HashMap::new();
-            let mut turn = self.rehearsing(oa, tree, &mut nobody);
+            let mut turn = self.rehearsing(oa, tree);
             let object = turn.look(entity, &id, None).await?;
             if object.is_current && turn.is_wanted(&object) {
                 return self.rehearse(oa, tree, entity, &id).await;
@@ -188,8 +184,7 @@ impl Applier {
         id: &str,
     ) -> Result<Trial, ApplyError> {
         oa.begin().await?;
-        let mut nobody = HashMap::new();
-        let mut turn = self.rehearsing(oa, tree, &mut nobody);
+        let mut turn = self.rehearsing(oa, tree);
         let tried = turn.rehearse(entity, id).await;
         let rehearsal = turn.rehearsal.take().unwrap_or_default();
         oa.roll_back().await?;
@@ -207,14 +202,9 @@ impl Applier {
     }
 
     /// For a rehearsal the whole log has been applied.
-    fn rehearsing<'a>(
-        &'a self,
-        oa: &'a mut OaConn,
-        tree: &'a Tree,
-        to_leave_out: &'a mut HashMap<Entity, i64>,
-    ) -> Turn<'a> {
+    fn rehearsing<'a>(&'a self, oa: &'a mut OaConn, tree: &'a Tree) -> Turn<'a> {
         let rehearsal = Some(Rehearsal::default());
-        Turn { rehearsal, ..self.turn(oa, tree, to_leave_out, i64::MAX, true) }
+        Turn { rehearsal, ..self.turn(oa, tree, i64::MAX, true) }
     }
 }
 

@@ -9,7 +9,7 @@ use super::fault::{ApplyError, Fault, Refusal};
 use super::mapping::Part;
 use super::object::Object;
 use super::one::Turn;
-use crate::store::{Entity, Link, Loss};
+use crate::store::{ApplyState, Entity, Link, Loss};
 
 /// Objects of one look.
 const BATCH: usize = 500;
@@ -107,8 +107,8 @@ impl Turn<'_> {
 
     /// Puts on record that somebody is held, and says so once of all that are.
     pub(super) async fn hold(&mut self, effects: Effects, refusal: Refusal) -> Result<(), ApplyError> {
-        let held = self.store.reader().await?.apply_counts(self.corp_id).await?.held;
-        if held == 0 {
+        let held = self.store.reader().await?.apply_objects(self.corp_id, ApplyState::Held, 1).await?;
+        if held.is_empty() {
             warn!(
                 corp = self.corp,
                 entity = effects.entity.label(),

@@ -140,14 +140,17 @@ impl Object {
 
     /// Its removal was refused, and waits.
     pub(super) fn is_removal_parked(&self) -> bool {
-        let statement = self.record.as_ref().and_then(|record| record.statement.as_deref());
-        statement.is_some_and(|statement| statement.ends_with(".delete"))
+        self.was_stopped_at("delete")
     }
 
     /// The deletion guard holds it, or did when it was looked at last.
     pub(super) fn is_held(&self) -> bool {
+        self.was_stopped_at("when")
+    }
+
+    fn was_stopped_at(&self, step: &str) -> bool {
         let statement = self.record.as_ref().and_then(|record| record.statement.as_deref());
-        statement.and_then(|statement| statement.split('.').next_back()) == Some("when")
+        statement.and_then(|statement| statement.split('.').next_back()) == Some(step)
     }
 
     /// The part of the mapping that has its row.

@@ -30,7 +30,7 @@ pub(super) struct Turn<'a> {
     /// The last change that was applied.
     pub(super) seq: i64,
     /// Of those whom the walk under way has still to reach, how many `when` leaves out although they have a row.
-    pub(super) to_leave_out: &'a mut HashMap<Entity, i64>,
+    pub(super) to_leave_out: HashMap<Entity, i64>,
     /// The first walk is under way: what it has not reached comes anyway.
     pub(super) is_walking: bool,
     /// Objects whose rows wait for those of others, which are applied first.

@@ -278,8 +278,11 @@ impl Applier {
         }
         let (Some(oa), Some(tree)) = (&mut hold.oa, &hold.tree) else { return Ok(()) };
         let _ours = hold.turns.lock().await;
-        let mut turn = self.turn(oa, tree, &mut hold.to_leave_out, hold.seq, hold.is_walking);
-        turn.apply(entity, id, change).await?;
+        let mut turn = self.turn(oa, tree, hold.seq, hold.is_walking);
+        turn.to_leave_out = std::mem::take(&mut hold.to_leave_out);
+        let applied = turn.apply(entity, id, change).await;
+        hold.to_leave_out = turn.to_leave_out;
+        applied?;
         hold.used = Some(Instant::now());
         Ok(())
     }
@@ -295,7 +298,6 @@ impl Applier {
         &'a self,
         oa: &'a mut OaConn,
         tree: &'a Tree,
-        to_leave_out: &'a mut HashMap<Entity, i64>,
         seq: i64,
         is_walking: bool,
     ) -> Turn<'a> {
@@ -310,7 +312,7 @@ impl Applier {
             tree,
             oa,
             seq,
-            to_leave_out,
+            to_leave_out: HashMap::new(),
             is_walking,
             waiting: Vec::new(),
             rehearsal: None,

@@ -73,6 +73,13 @@ pub struct ApplyRecord {
     pub applied_at: Option<Timestamp>,
 }
 
+impl ApplyRecord {
+    /// Whether the last walk ran other statements than those with this digest.
+    pub fn walked_with_others(&self, digest: &str) -> bool {
+        self.mapping.as_ref().is_some_and(|walked| walked != digest)
+    }
+}
+
 /// What an object waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ApplyState {

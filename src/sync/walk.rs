@@ -186,14 +186,12 @@ impl Step {
             if is_due {
                 hints.push(self.hint(Kind::Walk, id));
             }
-            let (standing, run_id) = read
-                .iter()
-                .find(|(read_id, ..)| read_id == id)
-                .map_or((None, None), |(_, standing, run_id)| (Some(*standing), Some(*run_id)));
+            let known_read = read.iter().find(|(read_id, ..)| read_id == id);
             // Somebody who was read early has named it: once is enough for a pull.
-            let is_marked = self.claim.is_of_run() && run_id == Some(self.claim.run_id);
+            let is_marked = self.claim.is_of_run()
+                && known_read.is_some_and(|(_, _, run_id)| *run_id == self.claim.run_id);
             // A first read that is still to come shows it as it is.
-            let comes = standing == Some(Standing::Unread);
+            let comes = known_read.is_some_and(|(_, standing, _)| *standing == Standing::Unread);
             if (is_due && !is_marked) || !(as_known || comes) {
                 hints.push(self.hint(Kind::Department, id));
             }

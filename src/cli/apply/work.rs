@@ -431,6 +431,5 @@ fn tell(
 /// Whether the last walk ran other statements than the configuration has: a daemon reads them at its start alone.
 async fn has_other_statements(store: &Store, applier: &Applier) -> Result<bool, StoreError> {
     let record = store.reader().await?.apply_record(&applier.corp_id).await?;
-    let ran = record.and_then(|record| record.mapping);
-    Ok(ran.is_some_and(|ran| ran != applier.mapping.digest))
+    Ok(record.is_some_and(|record| record.walked_with_others(&applier.mapping.digest)))
 }

@@ -49,14 +49,20 @@ struct Which {
     id: Option<String>,
 }
 
-impl Which {
-    async fn object(self, shared: &Shared, corp: &Corp) -> Result<Option<(Entity, String)>, Refusal> {
-        match (self.entity, self.id) {
-            (None, None) => Ok(None),
-            (Some(entity), Some(id)) => named(shared, corp, &entity, &id).await.map(Some),
-            _ => Err(Refusal::bad("`entity` and `id` belong together; without both all are meant")),
-        }
-    }
+/// What the body of a request means, for an organisation whose OA is filled.
+async fn meant<'s>(
+    shared: &'s Shared,
+    corp: &str,
+    request: Body,
+) -> Result<(&'s Corp, Option<(Entity, String)>), Refusal> {
+    let corp = shared.corp(corp)?;
+    corp.filled()?;
+    let object = match body(request).await? {
+        Which { entity: None, id: None } => None,
+        Which { entity: Some(entity), id: Some(id) } => Some(named(shared, corp, &entity, &id).await?),
+        _ => return Err(Refusal::bad("`entity` and `id` belong together; without both all are meant")),
+    };
+    Ok((corp, object))
 }
 
 pub(super) async fn retry(
@@ -65,9 +71,7 @@ pub(super) async fn retry(
     Extension(who): Extension<Who>,
     request: Body,
 ) -> Done<Value> {
-    let corp = shared.corp(&corp)?;
-    corp.filled()?;
-    let object = body::<Which>(request).await?.object(&shared, corp).await?;
+    let (corp, object) = meant(&shared, &corp, request).await?;
     let (store, requester) = (&shared.ops.store, shared.requester(&who));
     let retried = answers::apply_retry(store, &corp.corp_id, object, &requester).await?;
     Ok(accepted(json!({ "retried": retried })))
@@ -79,9 +83,7 @@ pub(super) async fn approve(
     Extension(who): Extension<Who>,
     request: Body,
 ) -> Done<Value> {
-    let corp = shared.corp(&corp)?;
-    corp.filled()?;
-    let object = body::<Which>(request).await?.object(&shared, corp).await?;
+    let (corp, object) = meant(&shared, &corp, request).await?;
     let (store, requester) = (&shared.ops.store, shared.requester(&who));
     let approved = answers::apply_approve(store, &corp.corp_id, object, &requester).await?;
     Ok(accepted(json!({ "approved": approved })))
