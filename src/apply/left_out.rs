@@ -5,7 +5,7 @@ use serde::Serialize;
 use tracing::warn;
 
 use super::effects::Effects;
-use super::fault::{ApplyError, Fault, Refusal};
+use super::fault::{ApplyError, Fault};
 use super::mapping::Part;
 use super::object::Object;
 use super::one::Turn;
@@ -105,19 +105,17 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Puts on record that somebody is held, and says so once of all that are.
-    pub(super) async fn hold(&mut self, effects: Effects, refusal: Refusal) -> Result<(), ApplyError> {
+    /// Says once of all that are held that they are.
+    pub(super) async fn tell_held(&mut self, entity: Entity) -> Result<(), ApplyError> {
         let held = self.store.reader().await?.apply_objects(self.corp_id, ApplyState::Held, 1).await?;
         if held.is_empty() {
             warn!(
                 corp = self.corp,
-                entity = effects.entity.label(),
+                entity = entity.label(),
                 "`when` leaves out more than `[guard]` allows at once: their rows stay as they are, see \
                  `dingsync apply status`"
             );
         }
-        let held = Effects { link: None, members: Vec::new(), refusal: Some(refusal), ..effects };
-        self.store.write(held).await?;
         Ok(())
     }
 }

@@ -76,6 +76,7 @@ impl Turn<'_> {
                 // The others see what the mirror says of it, whether its own row can say so or not.
                 effects.link = None;
                 effects.members.clear();
+                effects.left_out_since = None;
                 effects.due = self.dependents(&object, change, &effects).await?;
                 self.park(effects, refusal).await?;
                 Ok(given_back?)
@@ -303,22 +304,22 @@ impl Turn<'_> {
     async fn park(&mut self, effects: Effects, refusal: Refusal) -> Result<(), ApplyError> {
         let Refusal { statement, code, is_held, .. } = &refusal;
         if *is_held {
-            return self.hold(effects, refusal).await;
+            self.tell_held(effects.entity).await?;
+        } else {
+            let what = match code {
+                Some(_) => "the OA's database refuses an object",
+                None => "an object cannot be applied to the OA's tables",
+            };
+            warn!(
+                corp = self.corp,
+                entity = effects.entity.label(),
+                id = effects.id,
+                statement,
+                code,
+                "{what}; it is parked: see `dingsync apply status`"
+            );
         }
-        let what = match code {
-            Some(_) => "the OA's database refuses an object",
-            None => "an object cannot be applied to the OA's tables",
-        };
-        warn!(
-            corp = self.corp,
-            entity = effects.entity.label(),
-            id = effects.id,
-            statement,
-            code,
-            "{what}; it is parked: see `dingsync apply status`"
-        );
-        let parked = Effects { link: None, members: Vec::new(), refusal: Some(refusal), ..effects };
-        self.store.write(parked).await?;
+        self.store.write(Effects { refusal: Some(refusal), ..effects }).await?;
         Ok(())
     }
 }
